@@ -105,7 +105,7 @@ int main(void) {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("core", ["m4f", "m0", "m55"])
+@pytest.mark.parametrize("core", ["m4f", "m0", "m33", "m55", "rv32imc"])
 def test_emulated_cores_give_the_bits_of_python(core, tmp_path):
     if missing := missing_for(core):
         pytest.skip(f"not installed: {', '.join(missing)}")

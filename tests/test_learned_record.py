@@ -1,5 +1,6 @@
 """What a device learned, kept over a loss of power: old, new or refused, never a mix."""
 
+import shutil
 import subprocess
 from dataclasses import replace
 
@@ -13,6 +14,7 @@ from micro.detection.learned_record import LearnedRecord
 from micro.detection.record import RecordStatus
 from micro.emission.parameters import parameters_of
 from micro.errors import RecordError
+from micro.firmware.qemu import missing_for, run_in_qemu
 from micro.signal.learned import BEYOND, Learned
 from micro.support.files import sha256
 from micro.tflite.graph import read
@@ -43,9 +45,18 @@ int main(void) {
 # Flash in RAM whose power fails after some bytes, the last of which is set by half. In turn: what was there before, cuts tried,
 # how often the former was loaded afterwards, the new one, none, and anything else.
 POWER = r"""
-#include <stdio.h>
 #include <string.h>
 #include "d_learned.h"
+#if defined(__arm__) || defined(__riscv)
+#include "console.h"
+static int out;
+static void begin(void) { out = console_open("result.bin", 1); }
+static void tell(const uint32_t *row, unsigned size) { (void)console_write(out, row, size); }
+#else
+#include <stdio.h>
+static void begin(void) {}
+static void tell(const uint32_t *row, unsigned size) { (void)fwrite(row, 1, size, stdout); }
+#endif
 static uint8_t cells[2][D_LEARNED_SLOT_SIZE], kept[2][D_LEARNED_SLOT_SIZE];
 static uint32_t left;
 static int dead(void) { if (left == 0) return 1; --left; return 0; }
@@ -86,6 +97,7 @@ static int same(const d_learned *a, const d_learned *b) {
 }
 int main(void) {
   int earlier, i;
+  begin();
   for (earlier = 0; earlier < 4; ++earlier) {
     uint32_t cut, ends = 0, old = 0, new = 0, none = 0, strange = 0, row[6];
     (void)memset(cells, 0xff, sizeof cells);
@@ -118,7 +130,7 @@ int main(void) {
       if (!same(&found, &next)) ++strange;
     }
     row[0] = (uint32_t)earlier; row[1] = cut; row[2] = old; row[3] = new; row[4] = none; row[5] = strange;
-    (void)fwrite(row, 1, sizeof row, stdout);
+    tell(row, sizeof row);
   }
   return 0;
 }
@@ -207,7 +219,21 @@ def test_what_cannot_have_been_learned_and_what_another_model_learned_is_refused
 def test_wherever_power_fails_the_former_or_the_new_is_loaded(emitted):
     _, folder = emitted
     program = compiled(folder, POWER, "d_learned.c", flags=SANITIZERS)
-    rows = np.frombuffer(subprocess.run([program], capture_output=True, check=True).stdout, "<u4").reshape(-1, 6)
+    require_former_or_new(subprocess.run([program], capture_output=True, check=True).stdout)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("core", ["m0", "m33", "rv32imc"])
+def test_wherever_power_fails_on_emulated_cores_the_former_or_the_new_is_loaded(emitted, core, tmp_path):
+    if missing := missing_for(core):
+        pytest.skip(f"not installed: {', '.join(missing)}")
+    shutil.copytree(emitted[1], tmp_path, dirs_exist_ok=True)
+    (tmp_path / "main.c").write_text(POWER)
+    require_former_or_new(run_in_qemu(tmp_path, core, ["main.c", "d_learned.c"]))
+
+
+def require_former_or_new(output):
+    rows = np.frombuffer(output, "<u4").reshape(-1, 6)
     assert rows[:, 0].tolist() == [0, 1, 2, 3]
     for earlier, cuts, old, new, none, strange in rows.tolist():
         assert strange == 0

@@ -11,6 +11,7 @@ from support import build_app, invoke, read_samples_from_stdin
 
 import micro
 from micro.datasets import rig
+from micro.datasets.recording import windows
 from micro.detection.detector import Status
 from micro.detection.summary import feature_part, summarized
 from micro.emission.parameters import made_for_of
@@ -18,6 +19,7 @@ from micro.runs.baseline import calibration_sessions
 from micro.runs.device import judge
 from micro.runs.finished import read_run
 from micro.runs.firmware import load_firmware
+from micro.signal.octaves import octaves_of
 from micro.support.files import sha256
 
 
@@ -30,7 +32,7 @@ def made_for(firmware):
     return made_for_of(firmware.front_end, firmware.decider, sha256(firmware.deployed))
 
 
-def summaries(firmware, seed, count, features=True, first=0, **changed):
+def summaries(firmware, seed, count, features=True, levels=True, first=0, **changed):
     """What a device sends of recordings of the rig, a summary each."""
     items = []
     for n in range(first, first + count):
@@ -42,9 +44,16 @@ def summaries(firmware, seed, count, features=True, first=0, **changed):
                 feature_part(seen.features[scored], made_for(firmware), n, start, 20).to_bytes()
                 for start in range(0, seen.features.shape[1], 20)
             ]
+        octaves = octaves_of(firmware.front_end)
+        frames = windows(recording.samples, firmware.front_end.window, firmware.front_end.hop)
         items.append(
             summarized(
-                seen.scores, seen.statuses, firmware.decider.threshold, made_for(firmware), sequence=n
+                seen.scores,
+                seen.statuses,
+                firmware.decider.threshold,
+                made_for(firmware),
+                sequence=n,
+                octaves=(octaves, octaves(frames)) if levels else None,
             ).to_bytes()
         )
     return items
@@ -87,6 +96,26 @@ def test_a_machine_that_runs_faster_is_found_by_its_summaries(rig_run, firmware,
     found = micro.monitor(rig_run, path)
     assert found.advice == "retrain"
     assert found.drifted_after is not None
+
+
+def test_a_shaft_a_fifth_slower_is_found_by_levels_and_crossings_and_not_without(rig_run, firmware, tmp_path):
+    slower = summaries(firmware, 3, 12, features=False, speed=0.8 * 1780)
+    found = micro.monitor(rig_run, written(tmp_path / "pump.cbor", slower))
+    assert found.advice == "retrain", found.why
+    assert "the scores hold" in found.why
+    assert "crossings of the mean below" in found.why
+    blind = written(tmp_path / "blind.cbor", summaries(firmware, 3, 12, features=False, levels=False, speed=0.8 * 1780))
+    assert micro.monitor(rig_run, blind).advice == "steady"
+
+
+def test_summaries_of_which_some_have_no_levels_are_compared_without_them(rig_run, firmware, tmp_path):
+    items = [
+        *summaries(firmware, 1, 6, features=False, levels=False),
+        *summaries(firmware, 1, 6, features=False, first=6, speed=0.8 * 1780),
+    ]
+    found = micro.monitor(rig_run, written(tmp_path / "pump.cbor", items))
+    assert found.features == ()
+    assert "levels of the samples of 6 periods are missing, so that none are compared" in found.notes
 
 
 @pytest.mark.slow
@@ -219,6 +248,8 @@ def test_the_project_s_application_sends_what_python_writes_and_monitor_reads(ri
     ).astype(np.float32)
     subprocess.run([app], input=samples.tobytes(), capture_output=True, cwd=project, check=True)
     seen = judge(firmware, samples)
+    octaves = octaves_of(firmware.front_end)
+    frames = windows(samples, firmware.front_end.window, firmware.front_end.hop)
     wanted = b""
     for number in range(len(seen.statuses) // 24):
         rows = slice(24 * number, 24 * number + 24)
@@ -226,10 +257,11 @@ def test_the_project_s_application_sends_what_python_writes_and_monitor_reads(ri
         for first in range(0, size, 28):
             wanted += feature_part(seen.features[rows], made_for(firmware), number, first, 28).to_bytes()
         around = (seen.statuses[rows], firmware.decider.threshold, made_for(firmware))
-        wanted += summarized(seen.scores[rows], *around, sequence=number).to_bytes()
+        levels = (octaves, octaves(frames[rows]))
+        wanted += summarized(seen.scores[rows], *around, sequence=number, octaves=levels).to_bytes()
     assert (project / "sent.cbor").read_bytes() == wanted
     found = micro.monitor(rig_run, project / "sent.cbor")
     assert found.sessions == len(seen.statuses) // 24
-    assert len(found.features) == seen.features.shape[1]
+    assert len(found.features) == seen.features.shape[1] + 2 * octaves.count
     assert f"{name}_summary.h" in {path.name for path in (project / "src").iterdir()}
     assert "with a summary every 24 windows" in (project / "src" / f"{name}_summary.h").read_text()

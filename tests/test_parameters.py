@@ -54,7 +54,7 @@ int main(void) {
 POWER = r"""
 #include <string.h>
 #include "d_record.h"
-#ifdef __arm__
+#if defined(__arm__) || defined(__riscv)
 #include "console.h"
 static int out;
 static void begin(void) { out = console_open("result.bin", 1); }
@@ -317,13 +317,14 @@ def test_a_power_cut_at_any_byte_leaves_the_former_parameters_or_the_new_ones(na
 
 
 @pytest.mark.slow
-def test_a_power_cut_leaves_one_or_the_other_on_an_emulated_chip_too(tmp_path):
-    missing = missing_for("m4f")
+@pytest.mark.parametrize("core", ["m0", "m4f", "m33", "rv32imc"])
+def test_a_power_cut_leaves_one_or_the_other_on_emulated_cores_too(core, tmp_path):
+    missing = missing_for(core)
     if missing:
         pytest.skip(f"not installed: {', '.join(missing)}")
     folder = emitted(firmware_of("fixed"), tmp_path)
     (folder / "main.c").write_text(POWER)
-    require_old_or_new(run_in_qemu(folder, "m4f", ["main.c", "d_record.c", "d_parameters.c"]))
+    require_old_or_new(run_in_qemu(folder, core, ["main.c", "d_record.c", "d_parameters.c"]))
 
 
 # What delivered records and a rollback come to, a status a line.

@@ -1,6 +1,7 @@
 """Summaries that a device sends home: C and Python write the same bytes, of a stated size, and hostile bytes are refused."""
 
 import contextlib
+import itertools
 import shutil
 import subprocess
 from dataclasses import replace
@@ -15,7 +16,9 @@ from support import SANITIZERS
 from test_parameters import STRICT
 
 import micro
+from micro.datasets.views import Views
 from micro.detection.commissioning import Phase, Refusal
+from micro.detection.sample_levels import SampleLevels
 from micro.detection.score_bins import BINS, PARTS, bounds_of, counts_of
 from micro.detection.summary import LearnedState, Summary, crc_of_learned, feature_part, summarized
 from micro.detection.summary_format import MOST, RADIO, features_of_part, largest_part, largest_summary
@@ -23,7 +26,10 @@ from micro.emission.detector import detector_files
 from micro.emission.parameters import made_for_of
 from micro.emission.summary import summary_files
 from micro.firmware.qemu import missing_for, run_in_qemu
+from micro.signal import Hops
+from micro.signal.joined_frames import main_of
 from micro.signal.learned import Learned
+from micro.signal.octaves import BEYOND, Octaves, _integer_level, octaves_of
 from micro.support.files import sha256
 from micro.tflite.graph import read
 
@@ -31,7 +37,7 @@ from micro.tflite.graph import read
 # asked for by status -1, a restart by -2, a velocity by -3 and its score.
 DRIVER = r"""
 #include "d_summary.h"
-#ifdef __arm__
+#if defined(__arm__) || defined(__riscv)
 #include "console.h"
 static int in, out;
 static void begin(void) {{ in = console_open("rows.bin", 0); out = console_open("result.bin", 1); }}
@@ -44,6 +50,17 @@ static int next(int64_t *row) {{ return fread(row, 32, 1, stdin) == 1; }}
 static void put(const void *from, uint32_t count) {{ (void)fwrite(from, 1, count, stdout); }}
 #endif
 static int8_t features[{inputs}];
+/* Samples that follow from a number: any, or the ends of the range. */
+static void fill(d_front_end *window, uint32_t state) {{
+  const uint32_t count = sizeof window->ring / sizeof window->ring[0];
+  const int ends = state % 5u == 0u;
+  uint32_t i;
+  window->next = (uint16_t)(state % (count / D_CHANNELS));
+  for (i = 0; i < count; ++i) {{
+    state = state * 1664525u + 1013904223u;
+    window->ring[i] = (d_sample)(ends ? (state >> 31 ? 32767 : -32768) : (int32_t)(state >> 16) - 32768);
+  }}
+}}
 const int8_t *d_detector_features(void) {{ return features; }}
 {machine}
 static d_detector detector;
@@ -81,6 +98,7 @@ int main(void) {{
       parameters.threshold = row[0];
       detector.score = row[1];
       for (i = 0; i < {inputs}; ++i) features[i] = (int8_t)(uint8_t)((uint64_t)row[3] >> (i % 56u));
+      fill(&detector.front_end, (uint32_t)(uint64_t)row[3]);
       d_summary_add(&summary, &detector, (d_status)row[2]);
     }}
   }}
@@ -100,6 +118,20 @@ static void learn(void) {
 }
 """
 STEP = 7
+
+
+def ring_of(front_end, number):
+    """The samples that `fill` makes of a number, (1, length, channels), the oldest first."""
+    main = getattr(front_end, "main", front_end)
+    count, state = main.length * main.channels, number % 2**32
+    ends, start, drawn = state % 5 == 0, state % main.length, []
+    for _ in range(count):
+        state = (state * 1664525 + 1013904223) % 2**32
+        drawn.append((32767 if state >> 31 else -32768) if ends else (state >> 16) - 32768)
+    ring = np.array(drawn, np.int16 if main.arithmetic == "fixed" else np.float32).reshape(
+        1, main.length, main.channels
+    )
+    return np.roll(ring, -start, axis=1)
 
 
 class Case:
@@ -164,6 +196,8 @@ class Case:
             other = np.array([threshold != default for threshold in windows[:, 0]], bool)
             statuses = np.where(other & np.isin(windows[:, 2].astype(int), (1, 2)), 99, windows[:, 2].astype(int))
             velocities = [each[1] for each in period if each[2] == -3 and each[1] >= 0] if self.vibration else None
+            octaves = octaves_of(self.firmware.front_end)
+            seen = [octaves(ring_of(self.firmware.front_end, int(word)))[0] for word in windows[:, 3]]
             summary = summarized(
                 windows[:, 1].astype(np.int64),
                 statuses,
@@ -175,6 +209,7 @@ class Case:
                 restarts=sum(each[2] == -2 for each in period),
                 velocities=velocities,
                 learned=self.learned(),
+                octaves=(octaves, np.array(seen, np.int64).reshape(len(windows), 2 * octaves.count)),
             )
             shifts = np.arange(self.inputs) % 56
             counted = windows[np.isin(statuses, (1, 2)), 3]
@@ -260,7 +295,10 @@ def test_c_and_python_write_the_same_bytes_for_the_same_windows(name, tmp_path):
         for place, (item, want) in enumerate(zip(items, wanted)):
             assert item == want, (place, cbor2.loads(item), cbor2.loads(want))
         assert max(map(len, items)) <= largest_summary(
-            3 + case.sources, vibration=case.vibration, learns=bool(case.plan)
+            3 + case.sources,
+            vibration=case.vibration,
+            learns=bool(case.plan),
+            octaves=octaves_of(case.firmware.front_end).count,
         )
         for item in items:
             if item and 12 not in cbor2.loads(item):
@@ -268,38 +306,41 @@ def test_c_and_python_write_the_same_bytes_for_the_same_windows(name, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("core", ["m0", "m33", "rv32imc"])
 @pytest.mark.parametrize("name", CASES)
-def test_an_emulated_cortex_m0_writes_the_same_bytes(name, tmp_path):
-    missing = missing_for("m0")
+def test_emulated_cores_write_the_same_bytes(name, core, tmp_path):
+    missing = missing_for(core)
     if missing:
         pytest.skip(f"not installed: {', '.join(missing)}")
     case = CASES[name]()
     rows = rows_of(case, 5, 60)
     case.written(tmp_path)
     (tmp_path / "rows.bin").write_bytes(np.array(rows, "<i8").tobytes())
-    assert items_of(run_in_qemu(tmp_path, "m0", ["main.c", "d_summary.c", "d_parameters.c"])) == case.said(rows)
+    assert items_of(run_in_qemu(tmp_path, core, ["main.c", "d_summary.c", "d_parameters.c"])) == case.said(rows)
 
 
 def test_the_stated_size_is_that_of_the_longest_summary_and_fits_a_lorawan_payload():
     case = CASES["float32"]()
-    most = (MOST,) * 4
-    for faults, vibration, learns in ((4, True, False), (3, True, True), (3, False, False), (4, False, True)):
+    forms = ((4, True, False), (3, True, True), (3, False, False), (4, False, True))
+    for (faults, vibration, learns), octaves, count in itertools.product(forms, (0, 7, 8, 11), (MOST, 65_535)):
+        most = (count,) * 4
         made = Summary(
             case.made_for,
             2**32 - 1,
             2**32 - 1,
             2**63 - 1,
-            MOST,
+            count,
             most[:faults],
-            MOST,
-            MOST,
-            (MOST,) * BINS,
-            (MOST, 2**31 - 1, 2**31 - 1) if vibration else None,
+            count,
+            count,
+            (count,) * BINS,
+            (count, 2**31 - 1, 2**31 - 1) if vibration else None,
             LearnedState(Phase.FAULT, Refusal.MODEL, 32767, 2**32 - 1) if learns else None,
+            SampleLevels((65_535,) * octaves, (255,) * octaves) if octaves else None,
         )
-        assert len(made.to_bytes()) == largest_summary(faults, vibration=vibration, learns=learns)
-    assert largest_summary(4, vibration=True, learns=False) <= RADIO
-    assert largest_summary(3, vibration=True, learns=True) <= RADIO
+        size = largest_summary(faults, vibration=vibration, learns=learns, octaves=octaves, most=count)
+        assert len(made.to_bytes()) == size
+        assert size <= RADIO or (octaves and count == MOST)
     longest = feature_part(np.full((2, 28), -128, np.int8), case.made_for, 2**32 - 1)
     longest = replace(longest, first=65000, deviations=(2040,) * 28)
     assert len(longest.to_bytes()) <= largest_part(28) <= RADIO
@@ -331,7 +372,11 @@ def test_bytes_of_no_device_are_refused_by_name():
         "holds byte 0xc2": cbor2.dumps({0: 2**70}),
         "holds byte 0xfb": cbor2.dumps({0: 1.1}),
         "is not a map": cbor2.dumps([1, 2]),
-        "format 2": changed(k0=2),
+        "format 3": changed(k0=3),
+        "is not encoded as a device encodes it": changed(k0=2),
+        "levels and crossings that are no bytes": changed(k0=2, k15=7),
+        "has 4 bytes of levels": changed(k0=2, k15=b"1234"),
+        "has 0 bytes of levels": changed(k0=2, k15=b""),
         "does not say what its firmware": changed(k1=b"short"),
         "has threshold 9223372036854775808": changed(k4=2**63),
         "has alarms -1": changed(k5=-1),
@@ -339,7 +384,8 @@ def test_bytes_of_no_device_are_refused_by_name():
         "3 or 4 and 20": changed(k9=[1] * 19),
         "has bins -1": changed(k9=[-1] * 20),
         "has no faults": changed(k6=7),
-        "is not encoded as a device": changed(k99=1),
+        "is not encoded as a device": changed(k99=1, k0=1),
+        "not encoded as a device": changed(k15=b"123"),
         "velocity of": changed(k10=[1, 5, 3]),
         "commissioning": changed(k11=[9, 0, 0, 0]),
     }
@@ -367,3 +413,54 @@ def test_a_detector_with_operating_modes_has_no_summaries():
     modes = emitted_c.firmwares()["modes"]
     with pytest.raises(micro.ConversionError, match="one for each operating mode"):
         summary_files(modes.front_end, modes.decider, sha256(modes.tflite), "pump")
+
+
+@pytest.mark.parametrize("dtype", [np.int16, np.float32])
+def test_octaves_show_gain_in_levels_alone_and_pitch_in_crossings(dtype):
+    octaves = Octaves(1024, 1)
+
+    def seen(gain, cycles):
+        phases = np.random.default_rng(0).uniform(0, 2 * np.pi, (200, 1))
+        wave = gain * np.sin(2 * np.pi * cycles * np.arange(1024) / 1024 + phases)
+        return octaves.means(octaves(wave.astype(dtype)[:, :, None]).sum(axis=0), 200)
+
+    plain, louder, faster = seen(1000, 10.0), seen(2000, 10.0), seen(1000, 12.5)
+    np.testing.assert_allclose(louder[:9] - plain[:9], 2.0, atol=0.1)
+    np.testing.assert_allclose(louder[9:], plain[9:], atol=0.01)
+    # Two crossings a cycle, of 63 that are possible in means of 16.
+    np.testing.assert_allclose(63 * plain[9 + 4], 2 * 10.0, atol=0.6)
+    np.testing.assert_allclose(63 * faster[9 + 4], 2 * 12.5, atol=0.6)
+    assert len(octaves.names(12_800.0)) == 18
+    assert octaves.names(12_800.0)[0] == "signal level, 3.2e+03 to 6.4e+03 Hz"
+
+
+def test_levels_of_energies_are_a_logarithm_to_a_tenth_of_a_doubling():
+    energies = np.unique(2.0 ** np.linspace(0, 53, 4000)).astype(np.int64)
+    found = _integer_level(np.append(energies, [0, 2**53 + 1, 2**53 - 1])) / 256 - 1
+    np.testing.assert_allclose(found[: len(energies)], np.log2(energies), atol=0.1)
+    assert (found[-3:] + 1).tolist() == [0.0, 54.0, 53 + 255 / 256]
+
+
+def test_what_is_beyond_float32_has_the_highest_level():
+    octaves = Octaves(8, 1)
+    for value in (np.inf, np.nan, 3e38):
+        wave = np.array([value, -1, value, 1, 1, 1, 1, 1], np.float32).reshape(1, 8, 1)
+        assert octaves(wave)[0, 0] == BEYOND
+
+
+@pytest.mark.parametrize("name", ["WHOLE", "FIXED", "FRAMES", "FILTERED", "FIXED_FILTERED", "ORDERS"])
+def test_levels_of_calibration_are_those_of_the_samples_that_the_front_end_keeps(name):
+    front_end = getattr(emitted_c, name)
+    octaves = octaves_of(front_end)
+    assert octaves.channels == front_end.measured
+    windows = np.random.default_rng(0).normal(0, 2, (7, front_end.sensor_window, front_end.channels))
+    frames = front_end.filtered_each(windows)
+    kept = main_of(frames)[:, -octaves.samples :, : octaves.channels]
+    assert kept.dtype == (np.int16 if front_end.arithmetic == "fixed" else np.float32)
+    rows = np.array([5, 0, 3])
+    np.testing.assert_array_equal(Views(front_end).octaves(frames, rows), octaves(kept)[rows])
+
+
+def test_raw_samples_hop_by_hop_have_no_levels():
+    assert octaves_of(Hops.of(micro.FrontEnd("raw", window=64, hop=16))) is None
+    assert octaves_of(Hops.of(emitted_c.FRAMES)).samples == 64

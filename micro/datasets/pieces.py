@@ -36,6 +36,7 @@ class Piece:
         of_teacher: What the teacher sees of the same windows, (n, *its shape), not scaled; None where that is `values`.
         learner: Of training windows, which of student and teacher is trained on them.
         modes: The operating mode of each window, (n,) int; None where there are none.
+        octaves: Levels and crossings of each window, as `micro.signal.octaves` has them, (n, 2 * octaves) int; of calibration.
     """
 
     values: np.ndarray
@@ -47,6 +48,7 @@ class Piece:
     of_teacher: np.ndarray | None = None
     learner: Literal["both", "student", "teacher"] = "both"
     modes: np.ndarray | None = None
+    octaves: np.ndarray | None = None
 
 
 Pieces = list[Piece]

@@ -276,10 +276,11 @@ def _windows(pieces: Pieces, scaling: Scaling, of_teacher: Scaling | None = None
         tuple(each.origin for each in pieces for _ in range(len(each.values))),
         np.concatenate([np.arange(len(each.values)) if each.places is None else each.places for each in pieces]),
         None if of_teacher is None else of_teacher(np.concatenate(theirs)),
-        _modes([each.modes for each in pieces]),
+        _of_all([each.modes for each in pieces]),
+        _of_all([each.octaves for each in pieces]),
     )
 
 
-def _modes(each: Sequence[np.ndarray | None]) -> np.ndarray | None:
-    known = [modes for modes in each if modes is not None]
+def _of_all(each: Sequence[np.ndarray | None]) -> np.ndarray | None:
+    known = [one for one in each if one is not None]
     return np.concatenate(known) if len(known) == len(each) > 0 else None

@@ -18,6 +18,7 @@ from micro.errors import DataError
 
 # The number of the training part, from which its recordings are drawn.
 TRAINING = 0
+CALIBRATION = 2
 # That of known faults, and of the test's.
 KNOWN, TESTED = 5, 4
 # Which of training (0), validation, calibration and test (3) these are.
@@ -63,6 +64,8 @@ def rig_parts(
             made = piece(
                 frames, views(frames), int(fault is not None), name, views=views, of_teacher=views.of_teacher(frames)
             )
+            if part == CALIBRATION:
+                made = replace(made, octaves=views.octaves(frames, slice(None)))
             pieces.extend(
                 with_copies(made, frames, slice(None), views, augment, seed, of_teacher=inputs.augment)
                 if part == TRAINING
@@ -82,7 +85,7 @@ def rig_parts(
         views.student,
         train=record(TRAINING, data.train_recordings),
         validation=record(1, data.validation_recordings),
-        calibration=record(2, data.calibration_recordings),
+        calibration=record(CALIBRATION, data.calibration_recordings),
         test=record(3, data.test_recordings) + faulty(TESTED, data.fault_recordings),
         class_names=(),
         channels=CHANNELS,

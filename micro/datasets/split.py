@@ -15,6 +15,7 @@ from micro.support.wording import are, counted, was
 
 # Fractions of each healthy stretch of a user's recordings: training, validation, threshold, test.
 HEALTHY_FRACTIONS = (0.6, 0.1, 0.15, 0.15)
+CALIBRATION = 2
 PARTS = ("training", "validation", "the threshold", "the test")
 
 

@@ -23,6 +23,7 @@ from micro.datasets.predicted import predicted_channels, predicted_note
 from micro.datasets.recording import Recording, all_within, any_within, cut, reach
 from micro.datasets.speeds import modes_of, not_judged
 from micro.datasets.split import (
+    CALIBRATION,
     PARTS,
     Stretch,
     file_scalings,
@@ -98,7 +99,8 @@ def table_parts(
                 copies = with_copies(made, one.frames, rows, views, augment, seed, own, size, of_teacher=inputs.augment)
                 parts[part].extend(copies)
             else:
-                parts[part].append(made)
+                seen_in = views.octaves(one.frames, rows) if part == CALIBRATION else None
+                parts[part].append(replace(made, octaves=seen_in))
     train, validation, calibration, test = parts
     said = [divided.note] if divided.note else []
     all_notes = [*notes, *seen.notes, *said, *predicted_note(predicted, seen.students_channels), *more]

@@ -17,6 +17,7 @@ from micro.signal import AnyFrontEnd, FilteredFrames, Frames, FrontEnd, JoinedFr
 from micro.signal.front_end import CHUNK
 from micro.signal.joined import features_of
 from micro.signal.joined_frames import main_of, samples_below, samples_of, sensed_of
+from micro.signal.octaves import octaves_of
 from micro.support.patterns import matches_name
 from micro.support.wording import counted, was
 
@@ -114,6 +115,20 @@ class Views:
         Of joined windows those of all sources, (n, samples), of filtered ones the sensor's.
         """
         return samples_of(self._students(frames))
+
+    def octaves(self, frames: Frames, rows: np.ndarray | slice) -> np.ndarray | None:
+        """Levels and crossings of some of the windows, of the main source alone: (k, 2 * octaves) int; None for none."""
+        octaves = octaves_of(self.student)
+        if octaves is None:
+            return None
+        places = np.arange(len(frames))[rows]
+        parts = [np.empty((0, 2 * octaves.count), np.int64)]
+        for start in range(0, len(places), CHUNK):
+            main = main_of(self._students(frames[places[start : start + CHUNK]]))
+            counts = self.main.arithmetic == "fixed"
+            parts.append(octaves(self.main.counts(main) if counts else main.astype(np.float32, copy=False)))
+            release(frames)
+        return np.concatenate(parts)
 
     def _students(self, frames: Frames) -> Frames:
         if self.teacher is None:

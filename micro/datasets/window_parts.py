@@ -23,6 +23,7 @@ class Windows:
         places: Where each is among the windows of its recording, (n,) int; one that is left out leaves a gap.
         of_teacher: What the teacher sees of the same windows, (n, *its shape) float32; None where that is `x`.
         modes: The operating mode of each, (n,) int; None where there are none.
+        octaves: Levels and crossings of each, (n, 2 * octaves) int; None where they are not looked at.
     """
 
     x: np.ndarray
@@ -31,6 +32,7 @@ class Windows:
     places: np.ndarray | None = None
     of_teacher: np.ndarray | None = None
     modes: np.ndarray | None = None
+    octaves: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.x)
@@ -49,6 +51,7 @@ class Windows:
             None if self.places is None else self.places[rows],
             None if self.of_teacher is None else self.of_teacher[rows],
             None if self.modes is None else self.modes[rows],
+            None if self.octaves is None else self.octaves[rows],
         )
 
 

@@ -14,10 +14,12 @@ import numpy as np
 from micro.detection.commissioning import Phase, Refusal
 from micro.detection.detector import Status
 from micro.detection.record import DIGEST, MadeFor
+from micro.detection.sample_levels import SampleLevels, sample_levels
 from micro.detection.score_bins import BINS, above, counts_of
-from micro.detection.summary_format import FAULTS, FORMAT, MOST, Key
+from micro.detection.summary_format import FAULTS, FORMAT, FORMAT_WITH_OCTAVES, MOST, Key
 from micro.errors import DataError
 from micro.signal.learned import Learned
+from micro.signal.octaves import Octaves
 from micro.support.cbor import item_end
 
 # Bytes of the longest map that is read: a part with all features of the largest input.
@@ -76,6 +78,7 @@ class Summary:
         bins: Windows with a score, by `micro.detection.score_bins.bounds_of(threshold)`.
         velocity: Blocks, mean and largest velocity RMS in micrometers a second; None where none is measured.
         learned: Of a device that learns its machine.
+        octaves: Levels and crossings of the samples; None of older firmware, and of a period without windows.
         features: Means of all int8 features, in sixteenths, where they were sent; not part of `to_bytes`.
 
     Examples:
@@ -99,6 +102,7 @@ class Summary:
     bins: tuple[int, ...]
     velocity: tuple[int, int, int] | None = None
     learned: LearnedState | None = None
+    octaves: SampleLevels | None = None
     features: tuple[int, ...] | None = field(default=None, compare=False)
 
     @property
@@ -128,6 +132,8 @@ class Summary:
         if self.learned is not None:
             state = self.learned
             entries[Key.LEARNED] = [int(state.phase), int(state.refusal), state.place, state.crc]
+        if self.octaves is not None:
+            entries |= {Key.FORMAT: FORMAT_WITH_OCTAVES, Key.OCTAVES: self.octaves.to_bytes()}
         return encoded(entries)
 
     @classmethod
@@ -153,8 +159,9 @@ def part_or_summary(content: bytes) -> Summary | FeaturePart:
         raise DataError(f"is not CBOR of a summary: {error}") from None
     if end != len(content) or not isinstance(entries, dict) or not all(type(key) is int for key in entries):
         raise DataError("is not a map with integers as keys")
-    if entries.get(Key.FORMAT) != FORMAT:
-        raise DataError(f"is a summary of format {entries.get(Key.FORMAT)!r}; format {FORMAT} can be read")
+    if entries.get(Key.FORMAT) not in (FORMAT, FORMAT_WITH_OCTAVES):
+        known = f"formats {FORMAT} and {FORMAT_WITH_OCTAVES} can be read"
+        raise DataError(f"is a summary of format {entries.get(Key.FORMAT)!r}; {known}")
     digests = entries.get(Key.MADE_FOR)
     if not isinstance(digests, bytes) or len(digests) != 3 * DIGEST:
         raise DataError("does not say what its firmware was made from")
@@ -195,7 +202,16 @@ def _summary(entries: dict[int, object], made_for: MadeFor) -> Summary:
         bins,
         velocity,
         _learned(_numbers(entries, Key.LEARNED, (-1, 2**32 - 1))) if Key.LEARNED in entries else None,
+        _octaves(entries.get(Key.OCTAVES)),
     )
+
+
+def _octaves(content: object) -> SampleLevels | None:
+    if content is None:
+        return None
+    if not isinstance(content, bytes):
+        raise DataError("has levels and crossings that are no bytes")
+    return SampleLevels.from_bytes(content)
 
 
 def _velocity(read: tuple[int, ...]) -> tuple[int, int, int]:
@@ -253,6 +269,7 @@ def summarized(
     restarts: int = 0,
     velocities: Sequence[int] | None = None,
     learned: LearnedState | None = None,
+    octaves: tuple[Octaves, np.ndarray] | None = None,
 ) -> Summary:
     """The summary of windows in turn, as the emitted C makes it of them.
 
@@ -262,6 +279,7 @@ def summarized(
         threshold: In use for all of them.
         sources: Whether the firmware joins several sources, and so counts those that are missing.
         velocities: Of blocks, in micrometers a second.
+        octaves: What of the samples is looked at, and what it gives of each window, (n, 2 * octaves) int.
     """
     given = np.asarray(statuses, int)
     scored = np.flatnonzero(np.isin(given, (Status.HEALTHY, Status.ALARM)))
@@ -283,6 +301,7 @@ def summarized(
         tuple(counts_of(np.asarray(scores)[kept], threshold).tolist()),
         velocity,
         learned,
+        None if octaves is None or not len(kept) else sample_levels(octaves[0], octaves[1][kept]),
     )
 
 

@@ -7,8 +7,9 @@ from enum import IntEnum
 from micro.detection.record import DIGEST
 from micro.detection.score_bins import BINS
 
-# A reader dispatches on it. Each format that was ever written stays readable.
-FORMAT = 1
+# A reader dispatches on them. Each format that was ever written stays readable. A summary with levels and crossings of the
+# samples is of the second format; parts with features, and summaries without, are of the first.
+FORMAT, FORMAT_WITH_OCTAVES = 1, 2
 # Counts stop here: sums of squares of int8 features, and these times the count, stay within 64 bits.
 MOST = 2**24 - 1
 # What faults are counted of, in this order; the last where several sources are joined.
@@ -20,7 +21,7 @@ RADIO = 222
 
 
 class Key(IntEnum):
-    """Keys of the maps. Those from FIRST on are of a part with features, those from COUNTER to LEARNED of a summary."""
+    """Keys of the maps. FIRST, MEANS and DEVIATIONS are of a part with features, the others from COUNTER on of a summary."""
 
     FORMAT = 0
     MADE_FOR = 1
@@ -37,20 +38,25 @@ class Key(IntEnum):
     FIRST = 12
     MEANS = 13
     DEVIATIONS = 14
+    OCTAVES = 15
 
 
-def largest_summary(faults: int, *, vibration: bool, learns: bool) -> int:
-    """Bytes of the longest summary.
+def largest_summary(faults: int, *, vibration: bool, learns: bool, octaves: int = 0, most: int = MOST) -> int:
+    """Bytes of the longest summary, in which no count is above `most`.
 
     Examples:
         >>> from micro.detection.summary_format import largest_summary
         >>> largest_summary(3, vibration=True, learns=True), largest_summary(3, vibration=False, learns=False)
         (218, 189)
+        >>> largest_summary(3, vibration=True, learns=True, octaves=11, most=65_535)
+        209
     """
+    count = 5 if most > 65_535 else 3
     # Of numbers up to 32 bits a key and 5 bytes; map, format, digests, sequence and counter; threshold.
-    numbers = 6 * len((Key.SEQUENCE, Key.COUNTER, Key.ALARMS, Key.RESTARTS, Key.UNCOUNTED))
-    arrays = 2 + 5 * faults + 2 + 5 * BINS
-    more = (2 + 5 * 3 if vibration else 0) + (2 + 1 + 1 + 3 + 5 if learns else 0)
+    numbers = 6 * len((Key.SEQUENCE, Key.COUNTER)) + (1 + count) * len((Key.ALARMS, Key.RESTARTS, Key.UNCOUNTED))
+    arrays = 2 + count * faults + 2 + count * BINS
+    more = (2 + count + 5 * 2 if vibration else 0) + (2 + 1 + 1 + 3 + 5 if learns else 0)
+    more += 1 + (1 if 3 * octaves < 24 else 2) + 3 * octaves if octaves else 0
     return 1 + 2 + _MADE_FOR + numbers + 10 + arrays + more
 
 

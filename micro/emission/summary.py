@@ -13,6 +13,7 @@ from micro.detection.score_bins import AT_THRESHOLD, BINS, PARTS
 from micro.detection.summary_format import (
     FAULTS,
     FORMAT,
+    FORMAT_WITH_OCTAVES,
     MOST,
     RADIO,
     SOURCE_FAULT,
@@ -26,6 +27,7 @@ from micro.emission.parameters import made_for_of
 from micro.emission.sensor import sources_context
 from micro.errors import ConversionError
 from micro.signal import AnyFrontEnd, Hops
+from micro.signal.octaves import BEYOND, octaves_of
 from micro.support.c_names import CNames
 from micro.support.files import sha256
 from micro.tflite.graph import TfliteLike, content_of
@@ -86,6 +88,9 @@ def summary_files(
     learns = commissioning is not None
     faults = [*FAULTS, *([SOURCE_FAULT] if further["further"] else [])]
     made_for = made_for_of(front_end, detector, digest)
+    octaves = octaves_of(front_end)
+    count = octaves.count if octaves else 0
+    whole = front_end.whole if isinstance(front_end, Hops) else front_end
     context: dict[str, Any] = {
         **CNames(name).context("summary"),
         **further,
@@ -96,6 +101,11 @@ def summary_files(
             ", ".join(f"0x{byte:02x}" for byte in each) for each in (made_for.model, made_for.front_end, made_for.score)
         ],
         "format": FORMAT,
+        "format_with_octaves": FORMAT_WITH_OCTAVES,
+        "octaves": octaves,
+        "of_frames": whole.frame_hop is not None,
+        "fixed": whole.arithmetic == "fixed",
+        "beyond": BEYOND,
         "learns": learns,
         "vibration": vibration,
         "fault_names": faults,
@@ -104,7 +114,8 @@ def summary_files(
         "part_rows": [", ".join(map(str, PARTS[start : start + 7])) for start in range(0, len(PARTS), 7)],
         "most": MOST,
         "period": period,
-        "max_bytes": largest_summary(len(faults), vibration=vibration, learns=learns),
+        "max_bytes": largest_summary(len(faults), vibration=vibration, learns=learns, octaves=count),
+        "short_bytes": largest_summary(len(faults), vibration=vibration, learns=learns, octaves=count, most=2**16 - 1),
         "part_bytes": largest_part(0),
         "fitting": min(
             features_of_part(RADIO), math.prod(front_end.shape) if not isinstance(front_end, Hops) else MOST

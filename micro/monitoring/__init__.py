@@ -1,6 +1,6 @@
 """A device's log of scores: does its threshold still hold, and if not, what should be done.
 
-May import: errors, support, detection, emission, runs.
+May import: errors, support, signal, detection, emission, runs.
 """
 
 from micro.monitoring.advice import FARTHEST, Advice

@@ -156,7 +156,7 @@ def _scores_moved(evidence: Evidence) -> str:
 
 def _features_moved(evidence: Evidence, shift: Shift) -> str:
     return (
-        f"the scores hold ({_distance(evidence.check)}), but the input features do not: {evidence.features[shift.feature]} "
+        f"the scores hold ({_distance(evidence.check)}), but the input does not: {evidence.features[shift.feature]} "
         f"moved by {shift.deviations:+.1f} standard deviations of sessions (p {shift.p:.2g}). The student was not tested on "
         "such input. Look at machine, speed and sensor first; if they will stay like this, record and train a new student"
     )

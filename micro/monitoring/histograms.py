@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,9 +22,10 @@ from micro.monitoring.advice import Condition, Evidence
 from micro.monitoring.learned_rate import learned_rate
 from micro.monitoring.result import Monitoring, Options, monitoring_of
 from micro.monitoring.summaries import Summaries, read_summaries
-from micro.runs.baseline import FEATURES, calibration_features, calibration_sessions
-from micro.runs.firmware import load_firmware
+from micro.runs.baseline import FEATURES, calibration_features, calibration_octaves, calibration_sessions
+from micro.runs.firmware import Firmware, load_firmware
 from micro.runs.run_report import RunReport
+from micro.signal.octaves import octaves_of
 from micro.support.files import sha256
 from micro.support.wording import counted, was
 
@@ -42,10 +44,17 @@ class Periods:
     Attributes:
         counts: Of scores in bins, (periods, bins).
         features: Means of int8 features, (periods, features); None where they are not compared.
+        octaves: Levels and crossings of the samples, (periods, 2 * octaves); None where they are not compared.
     """
 
     counts: np.ndarray
     features: np.ndarray | None
+    octaves: np.ndarray | None
+
+    def part(self, rows: slice) -> Periods:
+        """Some of the periods."""
+        sides = (None if side is None else side[rows] for side in (self.features, self.octaves))
+        return Periods(self.counts[rows], *sides)
 
     @property
     def fractions_above(self) -> np.ndarray:
@@ -57,10 +66,9 @@ class Periods:
 class _Compared:
     """Two groups of periods, and what the threshold is that their bins are parts of."""
 
-    reference: np.ndarray
+    reference: Periods
     reference_scores: Sequence[np.ndarray]
     latest: Periods
-    features: np.ndarray | None
     threshold: int
     rate: float
     notes: tuple[str, ...]
@@ -80,6 +88,7 @@ def monitor_summaries(
         raise RunError(f"{folder} has no detector that could send summaries")
     made_for = made_for_of(firmware.hops or firmware.front_end, firmware.decider, sha256(firmware.deployed))
     known = calibration_features(folder) if (folder / FEATURES).is_file() else None
+    levels = calibration_octaves(folder)
     size = None if known is None else known.shape[1]
     read = read_summaries(path, made_for, size)
     unit = firmware.decider.score.unit
@@ -87,12 +96,11 @@ def monitor_summaries(
         plan = firmware.commissioning
         compared = _with_itself(path, read, options, learned_rate(plan, options["false_alarm_rate"]))
     else:
-        compared = _with_run(path, read, report, firmware.decider, calibration_sessions(folder), known, rate)
+        compared = _with_run(path, read, report, firmware.decider, calibration_sessions(folder), (known, levels), rate)
     _require_enough(path, len(compared.latest.counts), options["every"])
-    features = None
-    if compared.features is not None and compared.latest.features is not None:
-        features = (compared.features, compared.latest.features)
-    checks = watch_histograms(compared.reference, compared.latest.counts, features=features, seed=seed, **options)
+    features, names = _of_input(compared, firmware)
+    before = compared.reference.counts
+    checks = watch_histograms(before, compared.latest.counts, features=features, seed=seed, **options)
     check, end = checks[-1], len(checks) * options["every"]
     start = max(0, end - options["recent"])
     latest = compared.latest.counts[start:end]
@@ -103,8 +111,8 @@ def monitor_summaries(
     evidence = Evidence(
         check=check,
         condition=_condition(read, len(compared.latest.counts)),
-        medians=(_median(compared.reference, compared.threshold, unit), _median(latest, compared.threshold, unit)),
-        reference=len(compared.reference),
+        medians=(_median(before, compared.threshold, unit), _median(latest, compared.threshold, unit)),
+        reference=len(before),
         threshold=real,
         trained_threshold=real if firmware.commissioning is not None else report.trained_threshold,
         calibration=len(rest),
@@ -114,7 +122,7 @@ def monitor_summaries(
         alarms=float(above(compared.latest.counts[judged].sum(axis=0)) / compared.latest.counts[judged].sum()),
         alarm_chance=alarm_chance(fractions.tolist(), compared.rate),
         detectable=None if check.drifted else _detectable(compared, check.sessions, check.level, features is not None),
-        features=report.features.names if features is not None else (),
+        features=names,
         noun="period",
         how=NO_SCORES if firmware.commissioning is None else ON_DEVICE,
     )
@@ -128,7 +136,7 @@ def _with_run(
     report: RunReport,
     detector: Detector,
     sessions: Sequence[np.ndarray],
-    known: np.ndarray | None,
+    known: tuple[np.ndarray | None, np.ndarray | None],
     rate: float,
 ) -> _Compared:
     """Summaries and the run's calibration; those of before a recalibration are left out."""
@@ -150,7 +158,7 @@ def _with_run(
         np.minimum(in_units(scores, detector.score.unit), LARGEST).round().astype(np.int64) for scores in sessions
     ]
     reference = np.stack([counts_of(scores, detector.threshold) for scores in integers])
-    return _Compared(reference, integers, periods, known, detector.threshold, rate, (*notes, *more))
+    return _Compared(Periods(reference, *known), integers, periods, detector.threshold, rate, (*notes, *more))
 
 
 def _with_itself(path: Path, read: Summaries, options: Options, rate: float) -> _Compared:
@@ -176,16 +184,33 @@ def _with_itself(path: Path, read: Summaries, options: Options, rate: float) -> 
     _require_enough(path, len(periods.counts) - first, options["every"], first)
     integers = [_stand_ins(counts, each[0].threshold) for counts in periods.counts[:first]]
     notes.append(f"compared with the first {first} periods after the device had learned its machine")
-    features = periods.features
-    latest = Periods(periods.counts[first:], None if features is None else features[first:])
-    before = None if features is None else features[:first]
-    return _Compared(periods.counts[:first], integers, latest, before, each[0].threshold, rate, (*notes, *more))
+    before, latest = periods.part(slice(first)), periods.part(slice(first, None))
+    return _Compared(before, integers, latest, each[0].threshold, rate, (*notes, *more))
+
+
+def _of_input(compared: _Compared, firmware: Firmware) -> tuple[tuple[np.ndarray, np.ndarray] | None, tuple[str, ...]]:
+    """What both groups of periods tell of the model's input and of the samples, (periods, columns) each, and its names."""
+    octaves = octaves_of(firmware.hops or firmware.front_end)
+    sides = (
+        (compared.reference.features, compared.latest.features, firmware.front_end.names),
+        (
+            compared.reference.octaves,
+            compared.latest.octaves,
+            octaves.names(firmware.front_end.rate) if octaves else (),
+        ),
+    )
+    told = [(before, after, names) for before, after, names in sides if before is not None and after is not None]
+    if not told:
+        return None, ()
+    before, after, names = zip(*told)
+    return (np.concatenate(before, axis=1), np.concatenate(after, axis=1)), tuple(itertools.chain(*names))
 
 
 def _periods(each: Sequence[Summary], starts: set[int], block: int) -> tuple[Periods, list[str]]:
     """Summaries as periods: those with fewer windows than `block` are joined with the next ones of the same start."""
     counts: list[np.ndarray] = []
     means: list[np.ndarray | None] = []
+    octaves: list[np.ndarray | None] = []
     waiting: list[Summary] = []
     held = left_out = 0
     for place, one in enumerate(each):
@@ -195,7 +220,8 @@ def _periods(each: Sequence[Summary], starts: set[int], block: int) -> tuple[Per
         held += one.windows
         if held >= block:
             counts.append(np.sum([summary.bins for summary in waiting], axis=0))
-            means.append(_joined_means(waiting))
+            means.append(_joined_means(waiting, lambda one: one.features, FEATURE_UNIT))
+            octaves.append(_joined_means(waiting, lambda one: None if one.octaves is None else one.octaves.values))
             waiting, held = [], 0
     left_out += held
     notes = []
@@ -206,20 +232,27 @@ def _periods(each: Sequence[Summary], starts: set[int], block: int) -> tuple[Per
     uncounted = sum(one.uncounted for one in each)
     if uncounted:
         notes.append(f"windows that the device could not count: {uncounted:,}")
-    whole = [mean for mean in means if mean is not None]
-    if whole and len(whole) < len(means):
-        notes.append(f"features of {counted(len(means) - len(whole), 'period')} are missing, so that none are compared")
-    features = np.stack(whole) if whole and len(whole) == len(means) else None
-    return Periods(np.array(counts, np.int64).reshape(len(counts), BINS), features), notes
+    sides = (_whole(means, "features", notes), _whole(octaves, "levels of the samples", notes))
+    return Periods(np.array(counts, np.int64).reshape(len(counts), BINS), *sides), notes
 
 
-def _joined_means(each: Sequence[Summary]) -> np.ndarray | None:
-    """Means of the features over several summaries; None where one with windows has none."""
-    scored = [one for one in each if one.windows]
-    if any(one.features is None for one in scored):
+def _whole(each: Sequence[np.ndarray | None], what: str, notes: list[str]) -> np.ndarray | None:
+    """Means of all periods; None, and a note, where some periods have none."""
+    whole = [mean for mean in each if mean is not None]
+    if whole and len(whole) < len(each):
+        notes.append(f"{what} of {counted(len(each) - len(whole), 'period')} are missing, so that none are compared")
+    return np.stack(whole) if whole and len(whole) == len(each) else None
+
+
+def _joined_means(
+    each: Sequence[Summary], told: Callable[[Summary], Sequence[float] | np.ndarray | None], unit: float = 1.0
+) -> np.ndarray | None:
+    """Means over several summaries of what they tell, times a unit; None where one with windows tells none."""
+    scored = [(one.windows, told(one)) for one in each if one.windows]
+    if any(means is None for _, means in scored):
         return None
-    windows = np.array([one.windows for one in scored], float)
-    return np.asarray(windows @ np.array([one.features for one in scored], float) / windows.sum() * FEATURE_UNIT)
+    windows = np.array([count for count, _ in scored], float)
+    return np.asarray(windows @ np.array([means for _, means in scored], float) / windows.sum() * unit)
 
 
 def _condition(read: Summaries, periods: int) -> Condition:

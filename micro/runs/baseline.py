@@ -12,10 +12,11 @@ import numpy as np
 
 from micro.datasets.prepared import Prepared
 from micro.errors import DataError, RunError
+from micro.signal.octaves import octaves_of
 from micro.tflite.graph import TfliteLike, read
 from micro.tflite.integers import quantized
 
-SCORES, FEATURES = "calibration.csv", "calibration_features.csv"
+SCORES, FEATURES, OCTAVES = "calibration.csv", "calibration_features.csv", "calibration_octaves.csv"
 
 
 @dataclass(frozen=True)
@@ -34,12 +35,19 @@ def baseline_files(data: Prepared, scores: np.ndarray, tflite: TfliteLike) -> di
     origins = np.array(data.calibration.origins)
     names = tuple(dict.fromkeys(data.calibration.origins))
     sessions = tuple(np.asarray(scores)[origins == name] for name in names)
+    files = {}
+    octaves = octaves_of(data.features)
+    if data.calibration.octaves is not None and octaves is not None:
+        each = data.calibration.octaves
+        rows = (octaves.means(each[origins == name].sum(axis=0), (origins == name).sum()) for name in names)
+        header = (*(f"level{k}" for k in range(octaves.count)), *(f"crossings{k}" for k in range(octaves.count)))
+        files[OCTAVES] = _means_table(header, names, rows)
     graph = read(tflite)
     if data.features.kinds == ("raw",) or graph.tensors[graph.inputs[0]].dtype != "int8":
-        return calibration_files(Calibration(names, sessions, (), np.zeros((len(names), 0))))
+        return files | calibration_files(Calibration(names, sessions, (), np.zeros((len(names), 0))))
     inputs = quantized(data.calibration.x, graph.tensors[graph.inputs[0]]).reshape(len(origins), -1)
     means = np.stack([inputs[origins == name].mean(axis=0) for name in names])
-    return calibration_files(Calibration(names, sessions, tuple(range(inputs.shape[1])), means))
+    return files | calibration_files(Calibration(names, sessions, tuple(range(inputs.shape[1])), means))
 
 
 def calibration_files(calibration: Calibration) -> dict[str, bytes]:
@@ -48,10 +56,16 @@ def calibration_files(calibration: Calibration) -> dict[str, bytes]:
     rows = ((name, repr(float(score))) for name, scores in sides for score in scores)
     files = {SCORES: _table(("session", "score"), rows)}
     if calibration.columns:
-        header = ("session", *(f"f{column}" for column in calibration.columns))
-        means = zip(calibration.names, calibration.features)
-        files[FEATURES] = _table(header, ((name, *(f"{mean:.6g}" for mean in found)) for name, found in means))
+        header = [f"f{column}" for column in calibration.columns]
+        files[FEATURES] = _means_table(header, calibration.names, calibration.features)
     return files
+
+
+def calibration_octaves(folder: Path) -> np.ndarray | None:
+    """Levels and crossings of the samples of a run's calibration sessions, (sessions, 2 * octaves); None of a run without."""
+    if not (folder / OCTAVES).is_file():
+        return None
+    return np.array([row[1:] for row in _rows(folder / OCTAVES, "keeps no levels")], float)
 
 
 def calibration_sessions(folder: Path) -> list[np.ndarray]:
@@ -91,6 +105,11 @@ def calibration_features(folder: Path, columns: Sequence[int] | None = None, log
             f"{log}: column 'f{missing[0]}' was not in the log that {folder} was recalibrated on: {', '.join(names)}"
         )
     return np.array([[row[1 + names.index(f"f{column}")] for column in columns] for row in rows], float)
+
+
+def _means_table(header: Sequence[str], names: Sequence[str], means: Iterable[np.ndarray]) -> bytes:
+    rows = ((name, *(f"{mean:.6g}" for mean in each)) for name, each in zip(names, means))
+    return _table(("session", *header), rows)
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> bytes:
