@@ -157,6 +157,8 @@ CASES = (
     good("sensitivity {run} --out {tmp}/s.html", "changes to"),
     empty("sensitivity {folder} --out {tmp}/t.html --json", "is not a finished run"),
     wrong("sensitivity {run} --out {folder}", "is a directory"),
+    good("new-firmware {run} --board cmake --forward samples --forward scores --out {tmp}/p", "go on with"),
+    wrong("new-firmware {run} --board cmake --forward all --out {tmp}/p", "is not one of 'samples'"),
     good("new-firmware {run} --board bare-cortex-m --out {tmp}/fw", "go on with"),
     good("new-firmware {run} --board cmake --runtime static --windows 2 --out {tmp}/fx --json"),
     empty("new-firmware {folder} --board cmake --out {tmp}/fy", "is not a finished run"),

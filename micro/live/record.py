@@ -13,10 +13,11 @@ from types import FrameType
 
 from micro.errors import DataError
 from micro.live.arrivals import Arrival, arrivals
+from micro.live.columns import Row
 from micro.live.counts import Counts
 from micro.live.lines import Line, LineCutter, message_lines
 from micro.live.recording import ANOTHER, Recorder, label_folder
-from micro.live.rows import Row, RowReader
+from micro.live.rows import RowReader
 from micro.live.source import Source
 
 # What is done with samples as they are written: each with its number since its file began.

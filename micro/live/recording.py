@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from micro.errors import DataError
-from micro.live.rows import Row, RowReader
+from micro.live.columns import Row
+from micro.live.rows import RowReader
 from micro.support.files import json_bytes, write_bytes
 
 # Seconds for which samples are held to measure their rate, and the fewest that it is measured of.

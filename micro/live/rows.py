@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from micro.datasets import cells as cell
 from micro.errors import DataError
 from micro.live import forwarded
+from micro.live.columns import Columns, Row
 from micro.live.counts import Counts
 from micro.live.lines import Line
 
@@ -22,59 +23,6 @@ CLOCK = re.compile(r"(?i)^(t|ts|time|timestamp|millis|micros|elapsed)($|[\s_.\-/
 MOST_COLUMNS, MOST_UNREAD, LATE = 1024, 1000, 1000
 # Letters of a line that a message quotes.
 QUOTED = 60
-
-
-@dataclass(frozen=True)
-class Columns:
-    """The columns of a source.
-
-    Attributes:
-        names: Of every cell of a line.
-        channels: Places of those that are recorded.
-        sequence: Place of the sequence number.
-        clock: Place of the board's own clock, if it is recorded as the time.
-        checked: Whether the last cell is a check of the others.
-        window: Places of status and score of the window that a sample ends.
-        named: Whether the source said the names.
-    """
-
-    names: tuple[str, ...]
-    channels: tuple[int, ...]
-    sequence: int | None = None
-    clock: int | None = None
-    checked: bool = False
-    window: tuple[int, int] | None = None
-    named: bool = True
-
-    @property
-    def channel_names(self) -> tuple[str, ...]:
-        return tuple(self.names[place] for place in self.channels)
-
-
-@dataclass(frozen=True)
-class Row:
-    """One sample.
-
-    Attributes:
-        texts: A cell for each channel as it came; empty where there is no number.
-        lost: Samples that are missing before it.
-        anew: Whether the board or the connection began anew before it.
-        sequence: Its number by the board.
-        clock: The board's own time as it came.
-        window: Status and score of the window that it ends, where the board says them.
-    """
-
-    texts: tuple[str, ...]
-    lost: int = 0
-    anew: bool = False
-    sequence: int | None = None
-    clock: str = ""
-    window: tuple[int, int] | None = None
-
-    @property
-    def values(self) -> tuple[float, ...]:
-        """Numbers, NaN where there is none."""
-        return tuple(float(text) if text else math.nan for text in self.texts)
 
 
 @dataclass
