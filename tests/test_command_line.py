@@ -65,6 +65,8 @@ CASES = (
     wrong("record {csv} {tmp}/rec --label ../up --rate 9", "a label is the name of a folder"),
     wrong("record udp://0.0.0.0:5 {tmp}/rec", "may receive from other machines"),
     wrong("record {missing} {tmp}/rec", "cannot be opened"),
+    wrong("record {csv} {tmp}/rec --rate 9 --run {folder} --scores {tmp}/s.csv", "is not a finished run"),
+    wrong("record {csv} {tmp}/rec --rate 9 --scores {tmp}/s.csv", "--scores needs --run"),
     empty("record {empty} {tmp}/rec --rate 9", "no sample came"),
     good("look {csv} --sample-rate 100 --out {tmp}/look.toml", "wrote"),
     good("look {csv} --json"),

@@ -409,3 +409,78 @@ def test_a_source_that_is_wrong_is_named_with_what_would_be_right(text, says):
         parse_source(text)
     assert "secret" not in str(caught.value)
     assert parse_source("udp://0.0.0.0:5005", anywhere=True).place == "0.0.0.0"
+
+
+def rig_lines(run, sent=None):
+    """Samples of a run's channels as a board sends them with scores, of which that of window `sent` is another."""
+    from micro.runs.device import judge
+    from micro.runs.firmware import load_firmware
+
+    firmware = load_firmware(run)
+    front_end = firmware.front_end
+    rng = np.random.default_rng(2)
+    samples = np.load(run / "test_vectors.npy")[:3].reshape(-1, front_end.channels)
+    samples = np.concatenate([samples, rng.uniform(-6, 6, (5 * front_end.hop, front_end.channels))]).astype(np.float32)
+    judged = judge(firmware, samples)
+    ends = {front_end.window - 1 + front_end.hop * n: n for n in range(len(judged.faulty))}
+    names = [*read_run_channels(run), "status", "score"]
+    header = ",".join(("seq", *names, "check"))
+    lines = [about(["samples", "scores"], front_end.sample_rate, header), header]
+    for number, sample in enumerate(samples):
+        n = ends.get(number)
+        window = ("", "")
+        if n is not None:
+            window = (int(judged.statuses[n]), "" if judged.faulty[n] else int(judged.scores[n]) + (n == sent))
+        line = ",".join(map(str, (number, *map(repr, map(float, sample)), *window))) + ","
+        lines.append(f"{line}{check(line.encode())}")
+    return lines, judged, sorted(ends)
+
+
+def read_run_channels(run):
+    return json.loads((run / "report.json").read_text())["data"]["channels"]
+
+
+def scored(tmp_path, run, lines):
+    """What the command line says of lines, and the file of scores."""
+    (tmp_path / "sent").write_text("\n".join([*lines, ""]))
+    result = invoke("record", tmp_path / "sent", tmp_path / "out", "--run", run, "--scores", tmp_path / "scores.csv")
+    return result, read(tmp_path / "scores.csv")[1]
+
+
+def test_samples_are_scored_as_they_come_and_the_boards_scores_compared(tmp_path, rig_run):
+    lines, judged, ends = rig_lines(rig_run)
+    result, rows = scored(tmp_path, rig_run, lines)
+    assert result.exit_code == 0, result.output
+    assert [int(row[0]) for row in rows] == ends
+    assert [row[2] for row in rows] == [status.name.lower() for status in judged.statuses]
+    assert "alarm" in {row[2] for row in rows}
+    assert ": alarm, score " in result.stdout or ": alarm" in result.stdout
+    assert f"of {(judged.faulty == 0).sum()} of them, and all are as they should be" in result.stdout
+    lines, _, _ = rig_lines(rig_run, sent=1)
+    result, rows = scored(tmp_path, rig_run, lines)
+    assert result.exit_code == 1
+    assert [row[4] != "" for row in rows] == [n == 1 for n in range(len(rows))]
+    assert "; the board has a score of " in result.stdout
+
+
+def test_after_a_loss_no_window_spans_it_and_windows_end_where_the_boards_do(tmp_path, rig_run):
+    lines, _, ends = rig_lines(rig_run)
+    del lines[ends[1] + 10]
+    result, rows = scored(tmp_path, rig_run, lines)
+    assert "1 sample lost" in result.stdout
+    numbers = [int(row[0]) for row in rows]
+    assert set(numbers) < set(ends)
+    assert numbers[:2] == ends[:2]
+    assert numbers[2] - ends[1] - 8 >= ends[0]
+    assert "and all are as they should be" in result.stdout
+
+
+def test_a_source_that_does_not_fit_the_run_is_refused_by_name(tmp_path, rig_run):
+    (tmp_path / "sent").write_text("one,two\n1,2\n3,4\n")
+    result = invoke("record", tmp_path / "sent", tmp_path / "out", "--rate", "50", "--run", rig_run)
+    assert result.exit_code == 2
+    assert "the source has one, two, and no " in result.stderr
+    names = ",".join(read_run_channels(rig_run))
+    (tmp_path / "sent").write_text("\n".join([names, *[",".join("1" * (names.count(",") + 1))] * 3, ""]))
+    result = invoke("record", tmp_path / "sent", tmp_path / "out", "--rate", "50", "--run", rig_run)
+    assert "samples a second, and the source gives 50" in result.stderr
