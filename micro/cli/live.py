@@ -113,6 +113,8 @@ def scoring(run: str | None, scores: str | None, say: Callable[[str], None]) -> 
     from micro.live.scoring import live_scorer
 
     scorer = live_scorer(run)
+    if scores is not None:
+        Path(scores).parent.mkdir(parents=True, exist_ok=True)
     with Path(scores).open("w", encoding="utf-8") if scores is not None else nullcontext() as file:
         if file is not None:
             file.write("sample,seconds,status,score,differs\n")
