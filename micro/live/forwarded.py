@@ -34,7 +34,7 @@ def about(parts: Sequence[str], rate: float | None, header: str) -> str:
     Examples:
         >>> from micro.live.forwarded import about
         >>> about(["samples"], 100.0, "seq,x,check")
-        '# keras-kd forward 1, samples, 100 Hz, 1788'
+        '# keras-kd forward 1, samples, 100 Hz, 45625'
     """
     line = f"# keras-kd forward 1, {', '.join(parts)},{'' if rate is None else f' {rate:.9g} Hz,'}"
     return f"{line} {check((line + header).encode())}"
