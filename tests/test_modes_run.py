@@ -11,6 +11,7 @@ from micro.config import parse_config
 from micro.datasets.prepare import prepare
 from micro.errors import DataError, RunError
 from micro.firmware.emulate import emulate, missing_tools
+from micro.live.scoring import live_scorer
 from micro.runs.score_files import score
 
 EDGES = [500.0, 1000.0, 2000.0]
@@ -111,6 +112,10 @@ def test_a_run_with_modes_becomes_firmware_whose_self_test_passes(tmp_path):
         (emulated,) = emulate(tmp_path / "run", ["m4f"])
         assert emulated.windows > 20
         assert emulated.equal
+    with pytest.raises(RunError, match="operating modes does not forward"):
+        micro.new_firmware(tmp_path / "run", tmp_path / "forward", "cmake", forward=["scores"])
+    with pytest.raises(RunError, match="has operating modes, which follow from a speed"):
+        live_scorer(tmp_path / "run")
     if shutil.which("cmake") is None:
         pytest.skip("cmake is not installed")
     micro.new_firmware(tmp_path / "run", tmp_path / "fw", "cmake")

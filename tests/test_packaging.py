@@ -26,7 +26,8 @@ TINY_RUN = toml(rig(seeds=1, distill={"compare": False}))
 PARTS = ("keras_kd", "micro", "docs", "notebooks", "scripts", "tests")
 CORE = {"tensorflow", "tensorflow-model-optimization", "keras", "numpy", "click"}
 OPTIONAL = {"ray": "scale", "optuna": "scale", "tomli_w": "scale", "mlflow": "track", "tensorboard": "track",
-            "nptdms": "tdms", "asammdf": "mdf", "starlette": "studio", "uvicorn": "studio"}  # fmt: skip
+            "nptdms": "tdms", "asammdf": "mdf", "starlette": "studio", "uvicorn": "studio",
+            "serial": "live", "paho": "live"}  # fmt: skip
 # Modules whose name is not that of the package that brings them.
 # Some come with another package, which is what is required.
 PACKAGE_OF = {
@@ -35,6 +36,8 @@ PACKAGE_OF = {
     "mlflow": "mlflow-skinny",
     "flatbuffers": "tensorflow",
     "pydantic_core": "pydantic",
+    "serial": "pyserial",
+    "paho": "paho-mqtt",
 }
 
 

@@ -64,7 +64,7 @@ def test_a_run_finds_its_data_from_any_working_directory(tmp_path, monkeypatch):
 def test_summaries_of_commands_are_short_and_stand_in_the_order_of_use():
     names = list(main.commands)
     assert main.list_commands(None) == names
-    assert names[:6] == ["doctor", "studio", "look", "init", "run", "score"]
+    assert names[:7] == ["doctor", "studio", "record", "look", "init", "run", "score"]
     for command in main.commands.values():
         assert len(command.short_help) <= 45
         assert "Example:" in command.help

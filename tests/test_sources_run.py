@@ -12,13 +12,16 @@ from sklearn.neighbors import NearestNeighbors
 from sources import FIXED, HEALTHY, RATE, SLOW, config_text, machine, record, write
 from support import build_app, invoke
 
+import micro
 from micro.config import load_config
 from micro.datasets.prepare import prepare
 from micro.detection.detector import Status
 from micro.detection.metrics import auc
 from micro.detection.sensor import Fault
+from micro.errors import RunError
 from micro.firmware import emulate as emulation
 from micro.firmware.boards import BOARDS
+from micro.live.scoring import live_scorer
 from micro.runs.device import judge, simulate
 from micro.runs.firmware import load_firmware
 from micro.runs.run_report import RunReport
@@ -111,6 +114,15 @@ def test_scores_are_the_firmware_s(made, tmp_path):
     result = invoke("score", made / "run", tmp_path / "new.csv", "--out", tmp_path / "scores.csv")
     assert result.exit_code == 2
     assert "new.csv has no file" in result.output
+
+
+def test_scores_of_several_sources_are_forwarded_and_their_samples_refused(made, tmp_path):
+    with pytest.raises(RunError, match="samples of several sources come at rates of their own"):
+        micro.new_firmware(made / "run", tmp_path / "none", "cmake", forward=["samples"])
+    with pytest.raises(RunError, match="has several sources, which do not come in one stream"):
+        live_scorer(made / "run")
+    micro.new_firmware(made / "run", tmp_path / "app", "cmake", forward=["scores", "features"])
+    build_app(tmp_path / "app")
 
 
 @pytest.mark.parametrize("runtime", ["static", "tflm"])

@@ -193,8 +193,14 @@ def filled(tmp_path_factory, rig_run):
         client.put(name, "unbalance/<img src=x onerror=window.taken=1>.csv", hostile)
         job = client.ended(client.post(f"/api/recordings/{name}/look")["id"])
         assert job["state"] == "done", job["log"]
+        # Nothing is sent to it: it ends without a sample when it is stopped.
+        recording = client.post("/api/live", {"source": "udp://127.0.0.1:9", "name": "none", "run": "rig"})["id"]
+        client.post(f"/api/jobs/{recording}/stop")
+        client.ended(recording)
         pages = [
             "/",
+            "/live?name=pump",
+            f"/live/{recording}",
             "/recordings/pump",
             f"/jobs/{job['id']}",
             "/runs/rig",

@@ -2,5 +2,5 @@
 
 May import: errors, support, targets, tflite, program, keras_graph, quantize, compress, conversion, emission, aot,
 streaming, config, runs, monitoring, examination, explore, fleet, firmware, look, signal,
-studio, detection.
+studio, detection, live.
 """

@@ -40,6 +40,12 @@ def real_time_lines(
     "--chip", help="A board of `keras-kd boards`, to say whether it keeps up with the sensor; the config's by default."
 )
 @click.option("--clock", help="The chip's clock, such as 64MHz; its highest by default.")
+@click.option(
+    "--forward",
+    multiple=True,
+    type=click.Choice(("samples", "features", "scores")),
+    help="Print these, a line each, in place of results, for `keras-kd record`; repeat for several.",
+)
 @as_json
 def new_firmware(
     run_folder: str,
@@ -49,6 +55,7 @@ def new_firmware(
     windows: int | None,
     chip: str | None,
     clock: str | None,
+    forward: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Write a firmware project of a finished RUN: front end, model, detector, recognizer, estimator or predictor, sensor,
@@ -58,10 +65,13 @@ def new_firmware(
     Example:
       keras-kd new-firmware runs/pump --board esp-idf --out pump-firmware
       keras-kd new-firmware runs/pump --board zephyr --chip nrf52840 --clock 32MHz --out pump-firmware
+      keras-kd new-firmware runs/pump --board arduino --forward samples --out pump-recorder
     """
     from micro.firmware import new_firmware as write_project
 
-    paths = write_project(run_folder, out, board, runtime=runtime, windows=windows, chip=chip, clock=clock)
+    paths = write_project(
+        run_folder, out, board, runtime=runtime, windows=windows, chip=chip, clock=clock, forward=forward
+    )
     if as_json:
         print_json({"files": [str(path) for path in paths]})
     else:

@@ -16,6 +16,7 @@ from micro.cli.benchmark import new_benchmark
 from micro.cli.boards import boards, check
 from micro.cli.diagnose import diagnose
 from micro.cli.doctor import doctor
+from micro.cli.live import record
 from micro.cli.look import look
 from micro.cli.studio import studio
 from micro.errors import MicroError, Terminated
@@ -122,6 +123,7 @@ def main(debug: bool) -> None:
 for command in (
     doctor,
     studio,
+    record,
     look,
     runs.init,
     runs.run,

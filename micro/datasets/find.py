@@ -74,6 +74,11 @@ def short_names(files: Sequence[str | Path]) -> dict[Path, str]:
     return dict(zip(files_by_path.values(), names))
 
 
+def about_another(path: Path) -> bool:
+    """Whether a file says what is known of a recording beside it: its name with .json behind it."""
+    return path.suffix == ".json" and path.with_suffix("").suffix != "" and path.with_suffix("").is_file()
+
+
 def matches(path: Path, pattern: str, folder: str | Path) -> bool:
     """Whether a file matches a pattern: by its path below `folder` if the pattern names a folder, else by its name alone.
 
@@ -129,7 +134,8 @@ def _matches(pattern: str, folder: Path) -> list[Path]:
     except (OSError, ValueError) as error:
         raise DataError(f"no file matches {pattern!r}: {error}") from None
     if files:
-        return files
+        # What is known of a recording stands beside it, as NAME.csv.json.
+        return [path for path in files if not about_another(path)] or files
     if paths:
         example = f"{pattern.rstrip('/')}/*.csv"
         raise DataError(f"{pattern!r} matches folders only; name the files in them, as in {example!r}")

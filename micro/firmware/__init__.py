@@ -1,6 +1,6 @@
 """Firmware projects of finished runs and for benchmarks, and the emulator that runs them.
 
-May import: errors, support, signal, targets, tflite, program, detection, config, emission, aot, datasets, runs.
+May import: errors, support, signal, targets, tflite, program, detection, config, emission, aot, datasets, runs, live.
 """
 
 from __future__ import annotations

@@ -68,6 +68,7 @@ PLAIN_STAGE: dict[str, object] = {
     "vibration": None,
     "diagnosis": None,
     "hops": False,
+    "forward": None,
 }
 
 MACHINES = (

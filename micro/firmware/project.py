@@ -13,11 +13,10 @@ from micro.datasets.pieces import evenly_spaced
 from micro.detection.detector import Detector
 from micro.detection.estimator import Estimator, Estimators
 from micro.detection.labeler import Labeler
-from micro.detection.outcome import Decider
 from micro.detection.recognizer import Recognizer
 from micro.detection.summary_format import RADIO, features_of_part
-from micro.emission.c_text import c_array, c_string
-from micro.emission.detector import detector_files, modes_context
+from micro.emission.c_text import c_array
+from micro.emission.detector import detector_files
 from micro.emission.diagnosis import diagnosis_files
 from micro.emission.estimator import estimator_files
 from micro.emission.labeler import labeler_files
@@ -26,12 +25,13 @@ from micro.emission.sensor import sources_context
 from micro.emission.summary import PERIOD, summary_files
 from micro.emission.vibration import vibration_files
 from micro.errors import RunError
-from micro.firmware.boards import BOARDS, MACHINES, PLAIN_STAGE
+from micro.firmware.boards import BOARDS, MACHINES
 from micro.firmware.diagnosis import diagnosis_context, require_room
 from micro.firmware.expected import expected
+from micro.firmware.forward import forward_context
 from micro.firmware.layout import Runtime, assembled
 from micro.firmware.pixels import pixels_context
-from micro.firmware.printed import csv_cell, printed, printed_name
+from micro.firmware.stage import stage_context
 from micro.firmware.text_project import text_project
 from micro.firmware.vibration import vibration_context
 from micro.program.real_time import RealTime, ring_of
@@ -73,6 +73,7 @@ def new_firmware(
     windows: int | None = None,
     chip: str | None = None,
     clock: str | None = None,
+    forward: Sequence[str] = (),
 ) -> tuple[Path, ...]:
     """Write a firmware project of a finished run: front end, model, last stage, a sensor to fill in, and a self-test.
 
@@ -91,12 +92,16 @@ def new_firmware(
         chip: A board of `keras-kd boards`, such as 'nrf52840', of which the README says whether the firmware keeps up with the
             sensor there; None for that of the run's budget.
         clock: Its clock, such as '32MHz'; None for its highest.
+        forward: What the program prints in place of results, a line each, for `keras-kd record`: 'samples', 'scores' or
+            'features', or several of them.
 
     Returns: the paths written. The same run gives the same bytes.
 
     Raises:
-        ValueError: For an unknown board, runtime or chip, a clock that it does not have, or more windows than the run has kept.
-        RunError: If the folder is not a finished run or is damaged, or the chip has no room for the diagnosis of a bearing.
+        ValueError: For an unknown board, runtime, chip or part to forward, a clock that it does not have, or more windows than
+            the run has kept.
+        RunError: If the folder is not a finished run or is damaged, the chip has no room for the diagnosis of a bearing, or
+            the firmware cannot forward what is asked.
         FileExistsError: If `directory` is not empty.
         ConversionError: Names an operator that static C or the platform's TFLite Micro lacks.
 
@@ -115,6 +120,8 @@ def new_firmware(
     report, config = read_run(Path(run_folder))
     paces = real_times(report, config, None, chip, None if clock is None else parse_clock(clock, "clock"))
     if report.predictor is not None:
+        if forward:
+            raise RunError(f"{run_folder} is a run on text, which has no samples, features or scores to forward")
         files = text_project(run_folder, config.firmware.name, board, runtime, windows)
         return write_folder(directory, files)
     firmware = load_firmware(run_folder)
@@ -143,6 +150,7 @@ def new_firmware(
             [report.data.channels, *(source.channels for source in report.data.sources)],
             paces,
             _period(Path(run_folder)),
+            forward,
         ),
     )
 
@@ -201,16 +209,22 @@ def project_files(
     channels: Sequence[Sequence[str]] = (),
     paces: Sequence[RealTime | str] = (),
     period: int = PERIOD,
+    forward: Sequence[str] = (),
 ) -> dict[str, bytes]:
     """Contents of a project's files by path; ValueError where two files would have one path.
 
     `image_size` is the height and width of pictures, whose pixels are the sensor's samples. `channels` are the names of a
     sample's, of the main source and of each further one. `paces` say whether it keeps up with its sensor. `period` is how many
-    windows a summary is proposed to have.
+    windows a summary is proposed to have. `forward` is what the program prints in place of results.
     """
     graph, digest = read(firmware.deployed), sha256(firmware.deployed)
     context = _context(firmware, frames, name, digest, board, runtime, channels)
     context |= {**pixels_context(firmware.front_end, image_size), **_pace(firmware, paces)}
+    common = COMMON
+    if forward:
+        inputs = firmware.newest(np.zeros((1, *firmware.front_end.shape), np.int8)).size
+        context["forward"] = forward_context(firmware, forward, channels[0] if channels else (), inputs)
+        common = {**COMMON, "app.c": "common/forward.c.j2"}
     stage = _stage_files(firmware, graph, digest, name)
     if context["summarizes"] and isinstance(firmware.decider, Detector):
         around = (firmware.hops or firmware.front_end, firmware.decider, digest, name, firmware.commissioning)
@@ -219,7 +233,7 @@ def project_files(
         stage |= vibration_files(firmware.vibration, digest, name, context["stage"])
     if firmware.diagnosis is not None:
         stage |= diagnosis_files(firmware.diagnosis.monitor, name)
-    return assembled(stage, firmware.deployed, context, COMMON, board, runtime, class_names=class_names)
+    return assembled(stage, firmware.deployed, context, common, board, runtime, class_names=class_names)
 
 
 def _stage_files(firmware: Firmware, graph: Graph, digest: str, name: str) -> dict[str, bytes]:
@@ -276,7 +290,7 @@ def _context(
     return {
         **CNames(name).context("self_test"),
         "digest": digest,
-        **_stage(firmware.decider),
+        **stage_context(firmware.decider),
         "learns": firmware.commissioning is not None,
         "summary_features": features_of_part(RADIO),
         "runtime": runtime,
@@ -316,33 +330,3 @@ def _pace(firmware: Firmware, paces: Sequence[RealTime | str]) -> dict[str, Any]
 def _block(hop: int) -> int:
     """Samples that a program reads at a time, so that blocks end where hops do: a hop, or of a long one its largest divisor."""
     return max(size for size in range(1, min(hop, 1024) + 1) if hop % size == 0)
-
-
-def _stage(decider: Decider) -> dict[str, Any]:
-    """What templates are given of the last stage."""
-    if isinstance(decider, Recognizer):
-        return {
-            **PLAIN_STAGE,
-            "stage": "recognizer",
-            "monitored": False,
-            "class_names": decider.class_names,
-        }
-    if isinstance(decider, Estimator):
-        about = {"stage": "estimator", "monitored": False, "target": decider.name}
-        return {**PLAIN_STAGE, **about, **printed(decider)}
-    if isinstance(decider, Estimators):
-        several = [printed_name(one) | printed(one, wide=True) for one in decider.each]
-        return {**PLAIN_STAGE, "stage": "estimator", "monitored": False, "values": "NUMBERS", "several": several}
-    if isinstance(decider, Labeler):
-        return {
-            **PLAIN_STAGE,
-            "stage": "labeler",
-            "monitored": False,
-            "values": "LABELS",
-            "label_names": decider.label_names,
-            "headers": [c_string(f",{csv_cell(f'raw {each}')}") for each in decider.label_names],
-        }
-    # A classifier's margin is no anomaly score, of which a baseline was kept; logs do not tell operating modes.
-    monitored = decider.score.kind != "margin" and decider.modes is None
-    own = {"monitored": monitored, "summarizes": monitored, "predicts": bool(decider.score.places)}
-    return {**PLAIN_STAGE, **own, "modes": modes_context(decider.modes)}

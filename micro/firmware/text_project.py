@@ -69,6 +69,7 @@ def text_project_files(
         "monitored": False,
         "several": [],
         "hops": False,
+        "forward": None,
         "learns": False,
         "vibration": None,
         "diagnosis": None,

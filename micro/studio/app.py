@@ -20,6 +20,7 @@ from starlette.staticfiles import StaticFiles
 from micro.errors import MicroError
 from micro.studio import access, configs, jobs, live, pages, recordings, signals
 from micro.studio.outcome import outcome_routes
+from micro.studio.record import record_routes
 from micro.studio.requests import answered, body_of, number_of
 from micro.studio.workspace import Workspace, checked_name, free_name
 from micro.support.files import write_bytes
@@ -61,6 +62,7 @@ def application(space: Workspace, token: str, port: int) -> access.Access:
         Route("/api/jobs/{id}/stop", answered(_stop(space)), methods=["POST"]),
         Route("/api/jobs/{id}/resume", answered(_resume(space)), methods=["POST"]),
         *outcome_routes(space),
+        *record_routes(space),
         Mount("/static", StaticFiles(directory=Path(__file__).parent / "static")),
     ]
     app = Starlette(routes=routes, lifespan=lifespan, exception_handlers={404: _missing})

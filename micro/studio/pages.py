@@ -15,7 +15,7 @@ from starlette.routing import Route
 
 from micro.errors import MicroError
 from micro.firmware.boards import BOARDS
-from micro.studio import configs, jobs, live, outcome, recordings, runs
+from micro.studio import configs, jobs, live, outcome, record, recordings, runs
 from micro.studio.threshold import why_fixed
 from micro.studio.workspace import Workspace, checked_name
 from micro.targets.boards import all_boards
@@ -33,6 +33,8 @@ def page_routes(space: Workspace) -> list[Route]:
         Route("/jobs/{id}", _page(space, _job)),
         Route("/runs/{name}", _page(space, _run)),
         Route("/compare", _page(space, _compare)),
+        Route("/live", _page(space, _live)),
+        Route("/live/{id}", _page(space, _recording)),
     ]
 
 
@@ -207,6 +209,21 @@ def _run(space: Workspace, request: Request) -> tuple[str, dict[str, Any]]:
         "boards": BOARDS,
         "has_threshold": why_fixed(report) is None and (space.runs / name / "calibration.csv").is_file(),
     }
+
+
+def _live(space: Workspace, request: Request) -> tuple[str, dict[str, Any]]:
+    given = request.query_params.get("name", "")
+    return "live.html.j2", {
+        "active": record.recording_jobs(space),
+        "sets": recordings.all_sets(space),
+        "runs": runs.all_runs(space)[:MOST_LISTED],
+        "name": checked_name(given) if given else "",
+    }
+
+
+def _recording(space: Workspace, request: Request) -> tuple[str, dict[str, Any]]:
+    job = jobs.job_of(space, request.path_params["id"])
+    return "recording.html.j2", {"job": job, "now": record.snapshot(space, job)}
 
 
 def _compare(space: Workspace, request: Request) -> tuple[str, dict[str, Any]]:

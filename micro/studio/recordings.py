@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from micro.datasets.find import about_another
 from micro.errors import DataError
 from micro.studio import jobs
 from micro.studio.workspace import Workspace, as_name, checked_name, free_name, safe_path
@@ -58,12 +59,12 @@ def all_sets(space: Workspace) -> list[RecordingSet]:
 
 
 def files_of(folder: Path) -> list[Path]:
-    """The files of a set, without links and what is being written."""
+    """The files of a set, without links, what is being written, and what is known of a recording beside it."""
     found = []
     for top, folders, names in os.walk(folder, followlinks=False):
         folders[:] = sorted(each for each in folders if not each.startswith("."))
         found += [Path(top, name) for name in sorted(names) if not name.startswith(".")]
-    return [path for path in found if path.is_file() and not path.is_symlink()]
+    return [path for path in found if path.is_file() and not path.is_symlink() and not about_another(path)]
 
 
 def new_set(space: Workspace, wanted: str) -> str:

@@ -7,7 +7,7 @@ const { job: id, kind, about } = one("main").dataset;
 function result(now) {
   if (now.state !== "done") return null;
   if (kind === "run") return `/runs/${encodeURIComponent(about)}`;
-  if (kind === "look") return `/recordings/${encodeURIComponent(about)}`;
+  if (["look", "record"].includes(kind)) return `/recordings/${encodeURIComponent(about)}`;
   if (["new-firmware", "score"].includes(kind)) return `/runs/${encodeURIComponent(about.split("/")[0])}`;
   return null;
 }

@@ -1,0 +1,149 @@
+"""Commands on samples as they come."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from micro.cli.terminal import as_json, command_line, print_json
+from micro.support.wording import counted
+
+if TYPE_CHECKING:
+    from micro.live.columns import Row
+    from micro.live.record import Recorded
+    from micro.live.rows import RowReader
+
+
+@click.command(short_help="Record what a board or sensor sends")
+@click.argument("source", metavar="SOURCE")
+@click.argument("out", metavar="OUT", type=click.Path(file_okay=False))
+@click.option("--label", help="What is recorded, such as healthy: the name of a folder in OUT.")
+@click.option("--duration", type=float, help="Seconds after which it ends; until Ctrl-C by default.")
+@click.option("--rate", type=float, help="Samples a second; by default as the source says, or measured.")
+@click.option("--channels", help="Their names, separated by commas; of a source that names its columns, those to take.")
+@click.option(
+    "--reconnect",
+    type=click.FloatRange(0),
+    default=60.0,
+    show_default=True,
+    help="Seconds for which a lost connection is sought.",
+)
+@click.option(
+    "--run", type=click.Path(file_okay=False), help="A finished run that scores what comes, and says its alarms."
+)
+@click.option(
+    "--scores", type=click.Path(dir_okay=False), help="With --run, a CSV file of each window's score, as they come."
+)
+@click.option("--anywhere", is_flag=True, help="Receive UDP from other machines too.")
+@as_json
+def record(
+    source: str,
+    out: str,
+    label: str | None,
+    duration: float | None,
+    rate: float | None,
+    channels: str | None,
+    reconnect: float,
+    run: str | None,
+    scores: str | None,
+    anywhere: bool,
+    as_json: bool,
+) -> int:
+    """Record the samples that SOURCE sends to a CSV file in the folder OUT, as `keras-kd look` and `run` read it.
+
+    SOURCE is serial:/dev/ttyUSB0?baud=115200, udp://127.0.0.1:5005, mqtt://HOST:1883/TOPIC, a file, or - for standard input.
+    It sends lines of numbers separated by commas, below a line with the channels' names if it likes, or JSON objects of
+    numbers; firmware of `keras-kd new-firmware --forward` does. Ctrl-C ends it, and all that came is kept. What is damaged or
+    lost is counted, said, and a gap in time.
+
+    With --run each window is scored as the run's firmware would, and a line says when the result changes; of a board that sends
+    scores beside its samples, also where they are others. Exit code 1 if any was.
+
+    \b
+    Example:
+      keras-kd record serial:/dev/ttyUSB0 recordings --label healthy --duration 60 --rate 100
+      keras-kd record mqtt://localhost:1883/pump recordings --label worn
+      keras-kd record serial:/dev/ttyUSB0 today --run runs/pump
+    """
+    from micro.live.record import Wanted
+    from micro.live.record import record as write_recording
+    from micro.live.source import parse_source
+
+    if scores is not None and run is None:
+        raise click.UsageError("--scores needs --run, which makes them")
+    names = tuple(name.strip() for name in channels.split(",")) if channels is not None else ()
+    wanted = Wanted(label, duration, rate, names, reconnect)
+    where = parse_source(source, anywhere=anywhere)
+
+    def say(text: str) -> None:
+        if not as_json:
+            click.echo(text)
+
+    with scoring(run, scores, say) as (scorer, watch):
+        recorded = write_recording(where, out, wanted, say, watch)
+    scored = None if scorer is None else (scorer.windows, scorer.compared, scorer.differing)
+    if as_json:
+        named = None if scored is None else dict(zip(("windows", "compared", "differing"), scored))
+        print_json({**recorded.to_plain(), "scored": named})
+    else:
+        _print(recorded, out)
+        if scored is not None:
+            click.echo(_of_scores(*scored))
+    return 1 if scored is not None and scored[2] else 0
+
+
+def _of_scores(windows: int, compared: int, differing: int) -> str:
+    """What became of scores, in a sentence."""
+    if not compared:
+        return f"{counted(windows, 'window')} scored."
+    said = f"{differing:,} are not as they should be" if differing else "all are as they should be"
+    return f"{counted(windows, 'window')} scored; the board said the score of {compared:,} of them, and {said}."
+
+
+@contextmanager
+def scoring(run: str | None, scores: str | None, say: Callable[[str], None]) -> Iterator[tuple[Any, Any]]:
+    """A run's scorer and what gives it samples, with a file of scores if it is asked for; (None, None) without a run."""
+    if run is None:
+        yield None, None
+        return
+    from micro.live.scoring import live_scorer
+
+    scorer = live_scorer(run)
+    if scores is not None:
+        Path(scores).parent.mkdir(parents=True, exist_ok=True)
+    with Path(scores).open("w", encoding="utf-8") if scores is not None else nullcontext() as file:
+        if file is not None:
+            file.write("sample,seconds,status,score,differs\n")
+            file.flush()
+        before = [""]
+
+        def watch(rows: Sequence[tuple[Row, int]], reader: RowReader, rate: float | None) -> None:
+            for one in scorer.score(rows, reader, rate):
+                at = "" if rate is None else f"{one.sample / rate:.3f}"
+                if one.status != before[0] or one.differs:
+                    where = f"{at} s" if at else f"sample {one.sample}"
+                    score = "" if one.score is None else f", score {one.score:.4g}"
+                    say(f"{where}: {one.status.replace('_', ' ')}{score}{f'; {one.differs}' if one.differs else ''}")
+                before[0] = one.status
+                if file is not None:
+                    score = "" if one.score is None else repr(one.score)
+                    file.write(f"{one.sample},{at},{one.status},{score},{one.differs}\n")
+            if file is not None:
+                file.flush()
+
+        yield scorer, watch
+
+
+def _print(recorded: Recorded, out: str) -> None:
+    """What was recorded, and what to do with it."""
+    rate = "times of the board's clock" if recorded.rate is None else f"{recorded.rate:g} Hz"
+    click.echo(f"{recorded.counts.words()}; {rate}; channels {', '.join(recorded.channels)[:500]}")
+    for note in recorded.notes:
+        click.echo(f"Note: {note}.")
+    for path in recorded.files:
+        click.echo(f"Recorded: {path}")
+    click.echo(f"Next: {command_line('look', str(Path(out, '**', '*.csv')), '--out', 'mine.toml')}")

@@ -1,0 +1,205 @@
+"""What comes from a source, as it comes: bytes with the time at which they were read, and what became of the connection."""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from micro.errors import DataError
+from micro.live.source import Source
+from micro.support.extras import required
+
+# Seconds after which nothing is said to have come, so that whoever waits can look at the clock.
+PATIENCE = 0.1
+# Bytes read at once, and of the largest datagram.
+BLOCK, DATAGRAM = 1 << 16, 1 << 16
+# Seconds between attempts to connect again, and for how long.
+BETWEEN, LONGEST = 0.5, 60.0
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """Bytes that came at once, none if nothing has come for a while.
+
+    Attributes:
+        content: The bytes.
+        when: Seconds of `time.monotonic`.
+        whole: Whether they are a message of their own: lines begin and end with it.
+        anew: Whether the connection was lost before, so that what came earlier has no rest.
+        said: A sentence on the connection, to be shown.
+    """
+
+    content: bytes
+    when: float
+    whole: bool = False
+    anew: bool = False
+    said: str = ""
+
+
+def arrivals(source: Source, reconnect: float = LONGEST) -> Iterator[Arrival]:
+    """What comes from a source until it ends, which a file does; a connection that is lost is sought again for a while.
+
+    Args:
+        source: Where to read.
+        reconnect: Seconds for which a lost connection is sought.
+
+    Raises:
+        DataError: Where the source cannot be opened, or is lost for longer.
+        RunError: Where a package is missing, with the command that installs it.
+    """
+    opened = {"serial": _serial, "udp": _udp, "mqtt": _mqtt}.get(source.kind)
+    return _file(source) if opened is None else opened(source, reconnect)
+
+
+def _file(source: Source) -> Iterator[Arrival]:
+    """A file, or standard input, which may be a pipe that fills slowly."""
+    try:
+        handle = os.dup(sys.stdin.fileno()) if source.kind == "stdin" else os.open(source.place, os.O_RDONLY)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{source.text} cannot be opened: {getattr(error, 'strerror', None) or error}") from None
+    try:
+        while True:
+            if source.kind == "stdin" and not select.select([handle], [], [], PATIENCE)[0]:
+                yield Arrival(b"", time.monotonic())
+                continue
+            content = os.read(handle, BLOCK)
+            if not content:
+                return
+            yield Arrival(content, time.monotonic())
+    except OSError as error:
+        raise DataError(f"{source.text} cannot be read: {error.strerror}") from None
+    finally:
+        os.close(handle)
+
+
+def _serial(source: Source, reconnect: float) -> Iterator[Arrival]:
+    serial = required("serial", "live")
+
+    def connected() -> Any:
+        return serial.Serial(source.place, source.baud, timeout=PATIENCE, exclusive=True)
+
+    try:
+        port = connected()
+    except (OSError, ValueError) as error:  # SerialException is an OSError
+        raise DataError(f"{source.text} cannot be opened: {_words(error)}{_permission(source.place)}") from None
+    while True:
+        try:
+            port.reset_input_buffer()  # what waited there is of a time that is not known
+            while True:
+                content = port.read(max(1, min(port.in_waiting, BLOCK)))
+                yield Arrival(content, time.monotonic())
+        except (OSError, TypeError) as error:  # pyserial reads from a port that is None while it is being closed
+            lost = _words(error)
+        finally:
+            port.close()
+        yield Arrival(b"", time.monotonic(), said=f"{source.place} is lost ({lost}); waiting for it")
+        until = time.monotonic() + reconnect
+        while True:
+            try:
+                port = connected()
+                break
+            except (OSError, ValueError):
+                if time.monotonic() > until:
+                    raise DataError(
+                        f"{source.text} is lost and has not come back in {reconnect:g} s ({lost})"
+                    ) from None
+            time.sleep(min(BETWEEN, reconnect))
+            yield Arrival(b"", time.monotonic())
+        yield Arrival(b"", time.monotonic(), anew=True, said=f"{source.place} is back")
+
+
+def _words(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)
+
+
+def _permission(place: str) -> str:
+    if Path(place).exists() and not os.access(place, os.R_OK | os.W_OK):
+        return "; you may not use it: add your user to the group of the port, often dialout"
+    return ""
+
+
+def _udp(source: Source, reconnect: float) -> Iterator[Arrival]:
+    """Datagrams, each of whole lines. There is no connection that could be lost."""
+    try:
+        family = socket.getaddrinfo(source.place, source.port, type=socket.SOCK_DGRAM)[0][0]
+        receiver = socket.socket(family, socket.SOCK_DGRAM)
+        with receiver:
+            receiver.bind((source.place, source.port))
+            receiver.settimeout(PATIENCE)
+            while True:
+                try:
+                    content = receiver.recv(DATAGRAM)
+                except TimeoutError:
+                    content = b""
+                yield Arrival(content, time.monotonic(), whole=True)
+    except OSError as error:
+        raise DataError(f"{source.text} cannot be received from: {_words(error)}") from None
+
+
+def _mqtt(source: Source, reconnect: float) -> Iterator[Arrival]:
+    """Payloads of one topic, each of whole lines."""
+    import queue
+
+    mqtt = required("paho.mqtt.client", "live")
+    events: queue.SimpleQueue[Arrival | str | None] = queue.SimpleQueue()
+    client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2)
+
+    def on_connect(client: Any, data: Any, flags: Any, reason: Any, properties: Any) -> None:
+        if getattr(reason, "is_failure", False):
+            events.put(f"the broker refuses: {reason}")
+        else:
+            client.subscribe(source.topic)
+            events.put(None)
+
+    def on_disconnect(client: Any, data: Any, flags: Any, reason: Any, properties: Any) -> None:
+        events.put(f"the broker is lost ({reason})")
+
+    def on_message(client: Any, data: Any, message: Any) -> None:
+        # What the broker has kept is of another time.
+        if not message.retain:
+            events.put(Arrival(bytes(message.payload), time.monotonic(), whole=True))
+
+    client.on_connect, client.on_disconnect, client.on_message = on_connect, on_disconnect, on_message
+    client.reconnect_delay_set(1, 2)
+    try:
+        client.connect(source.place, source.port, keepalive=10)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{source.text} cannot be reached: {_words(error)}") from None
+    client.loop_start()
+    try:
+        yield from _mqtt_events(source, events, reconnect)
+    finally:
+        client.disconnect()
+        client.loop_stop()
+
+
+def _mqtt_events(source: Source, events: Any, reconnect: float) -> Iterator[Arrival]:
+    import queue
+
+    begun, lost, since = False, "", time.monotonic()
+    while True:
+        try:
+            event = events.get(timeout=PATIENCE)
+        except queue.Empty:
+            event = Arrival(b"", time.monotonic(), whole=True)
+        if isinstance(event, Arrival):
+            yield event
+        elif event is None:
+            yield Arrival(b"", time.monotonic(), anew=begun, said=f"{source.text} is back" if begun else "")
+            begun, lost = True, ""
+        else:
+            if not begun and event.startswith("the broker refuses"):
+                raise DataError(f"{source.text}: {event}")
+            since = since if lost else time.monotonic()
+            said = "" if lost else f"{source.text}: {event}; waiting for it"
+            lost = event
+            yield Arrival(b"", time.monotonic(), said=said)
+        if lost and time.monotonic() - since > reconnect:
+            raise DataError(f"{source.text}: {lost}, and has not come back in {reconnect:g} s")

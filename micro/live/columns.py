@@ -1,0 +1,59 @@
+"""The columns of a source, and a row of them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The columns of a source.
+
+    Attributes:
+        names: Of every cell of a line.
+        channels: Places of those that are recorded.
+        sequence: Place of the sequence number.
+        clock: Place of the board's own clock, if it is recorded as the time.
+        checked: Whether the last cell is a check of the others.
+        window: Places of status and score of the window that a sample ends.
+        named: Whether the source said the names.
+    """
+
+    names: tuple[str, ...]
+    channels: tuple[int, ...]
+    sequence: int | None = None
+    clock: int | None = None
+    checked: bool = False
+    window: tuple[int, int] | None = None
+    named: bool = True
+
+    @property
+    def channel_names(self) -> tuple[str, ...]:
+        return tuple(self.names[place] for place in self.channels)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One sample.
+
+    Attributes:
+        texts: A cell for each channel as it came; empty where there is no number.
+        lost: Samples that are missing before it.
+        anew: Whether the board or the connection began anew before it.
+        sequence: Its number by the board.
+        clock: The board's own time as it came.
+        window: Status and score of the window that it ends, where the board says them.
+    """
+
+    texts: tuple[str, ...]
+    lost: int = 0
+    anew: bool = False
+    sequence: int | None = None
+    clock: str = ""
+    window: tuple[int, int] | None = None
+
+    @property
+    def values(self) -> tuple[float, ...]:
+        """Numbers, NaN where there is none."""
+        return tuple(float(text) if text else math.nan for text in self.texts)

@@ -1,0 +1,486 @@
+"""Recordings of what comes live: whatever is lost or damaged on the way is said, and never a wrong value."""
+
+import contextlib
+import csv
+import itertools
+import json
+import math
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import tty
+from pathlib import Path
+
+import numpy as np
+import pytest
+from broker import Broker
+from hypothesis import given
+from hypothesis import strategies as st
+from support import invoke
+
+from micro.datasets import table
+from micro.datasets.find import find_files
+from micro.errors import DataError
+from micro.live.forwarded import about, check
+from micro.live.lines import Line, LineCutter
+from micro.live.record import Wanted, record
+from micro.live.recording import Recorder, beside
+from micro.live.rows import RowReader
+from micro.live.source import parse_source
+from micro.look.survey import reading
+
+
+def read(path):
+    """Header and rows of a recording."""
+    with Path(path).open(newline="") as file:
+        header, *rows = csv.reader(file)
+    return header, rows
+
+
+def recorded(tmp_path, content, **wanted):
+    """What is recorded of a file of these bytes at 10 Hz: the result, and header and rows of each file."""
+    (tmp_path / "sent").write_bytes(content)
+    made = record(
+        parse_source(str(tmp_path / "sent")), tmp_path / "out", Wanted(**{"rate": 10.0, **wanted}), lambda said: None
+    )
+    return made, [read(path) for path in made.files]
+
+
+def forward(rows, names=("x", "y"), first=0):
+    """Rows as firmware sends them, at 10 Hz."""
+    header = ",".join(("seq", *names, "check"))
+    lines = [about(["samples"], 10.0, header), header]
+    for number, row in enumerate(rows, first):
+        line = ",".join(map(str, (number, *row))) + ","
+        lines.append(f"{line}{check(line.encode())}")
+    return lines
+
+
+SENT = b"boot v1.2\r\nax,ay\r\n" + b"".join(b"%d,%.2f\r\n" % (n, n / 8) for n in range(40)) + b"1,x\r\n7\r\n5,6\r\n"
+
+
+@given(st.lists(st.integers(0, len(SENT)), max_size=12))
+def test_the_same_samples_come_out_wherever_the_bytes_are_cut(cuts):
+    places = [0, *sorted(cuts), len(SENT)]
+    cutter, reader = LineCutter(), RowReader()
+    lines = [line for a, b in itertools.pairwise(places) for line in cutter.lines(SENT[a:b])]
+    rows = [row for row in map(reader.row, lines) if row is not None]
+    assert [row.texts for row in rows[:40]] == [(f"{n}", f"{n / 8:.2f}") for n in range(40)]
+    assert len(rows) == 41
+    assert rows[-1].values == (5.0, 6.0)
+    assert rows[-1].lost == 2
+    assert reader.columns.channel_names == ("ax", "ay")
+    assert (reader.counts.damaged, reader.counts.text) == (2, 1)
+
+
+@given(st.binary(max_size=400), st.integers(0, 400))
+def test_no_bytes_from_the_wire_raise_anything_but_a_data_error(noise, place):
+    content = b"a,b\n1,2\n" + noise + b"\n3,4\n"
+    cutter, reader = LineCutter(), RowReader()
+    with contextlib.suppress(DataError):
+        for line in cutter.lines(content[: place % len(content)]) + cutter.lines(content[place % len(content) :]):
+            row = reader.row(line)
+            assert row is None or all(math.isfinite(value) or math.isnan(value) for value in row.values)
+
+
+def test_a_recording_is_read_by_look_and_run_without_edits(tmp_path):
+    made, ((header, rows),) = recorded(tmp_path, SENT[:-13], label="healthy")
+    assert header == ["time", "ax", "ay"]
+    assert rows[:2] == [["0", "0", "0.00"], ["0.1", "1", "0.12"]]
+    assert made.files[0].parent == tmp_path / "out" / "healthy"
+    looked = invoke("look", str(tmp_path / "out" / "**" / "*"), "--out", tmp_path / "mine.toml")
+    assert looked.exit_code == 0, looked.output
+    assert "1 file, 40 rows. Read with: time_column = 'time'." in looked.stdout
+    assert "Not read" not in looked.stdout
+    held = json.loads(beside(made.files[0]).read_text())
+    assert (held["label"], held["rate"], held["channels"], held["samples"]) == ("healthy", 10.0, ["ax", "ay"], 40)
+    # The JSON file beside it is no recording, whatever a pattern says.
+    assert list(find_files(["**/*"], tmp_path / "out").values()) == [f"healthy/{made.files[0].name}"]
+    data = reading({"time_column": "time"})
+    files = [table.File(made.files[0], "a", healthy=True, faulty=False)]
+    ((_, contents),) = table.read_files(files, data, (), {}, table.LeftOut(data, scoring=False))
+    np.testing.assert_array_equal(contents.samples[:, 0], np.arange(40))
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        (b"1,2,3", "has 3 fields in place of 2"),
+        (b"7", "has 1 fields in place of 2"),
+        (b"1.5.2,3", "'1.5.2' in place of a number"),
+        (b"4e99,3", "'4e99' in place of a number"),
+        (b"1,\xff2", "bytes that are no text"),
+        (b"1,\x002", "bytes that are no text"),
+        (b"x1,y2", "is no row of numbers"),
+        (b'{"a": 3, "b": 4', "is no JSON object of numbers"),
+    ],
+)
+def test_a_damaged_line_is_counted_said_and_a_gap_in_time(tmp_path, line, words):
+    made, ((_, rows),) = recorded(tmp_path, b"a,b\n1,2\n" + line + b"\n3,4\n")
+    assert rows == [["0", "1", "2"], ["0.2", "3", "4"]]
+    assert (made.counts.damaged, made.counts.lost) == (1, 1)
+    assert words in made.counts.first_damaged
+    assert "1 damaged line" in made.counts.words()
+
+
+def test_words_for_no_number_are_missing_values_and_no_zeros(tmp_path):
+    _, ((_, rows),) = recorded(tmp_path, b"a,b\nnan,2\n3,inf\n,5\n")
+    assert rows == [["0", "", "2"], ["0.1", "3", ""], ["0.2", "", "5"]]
+
+
+def test_a_last_line_without_an_end_may_be_cut_off_and_is_left_out(tmp_path):
+    made, ((_, rows),) = recorded(tmp_path, b"a,b\n1,2\n3,4")
+    assert rows == [["0", "1", "2"]]
+    assert made.counts.cut == 1
+
+
+def test_other_columns_end_a_recording_that_is_kept(tmp_path):
+    with pytest.raises(DataError, match="the columns become a, c where they were a, b"):
+        recorded(tmp_path, b"a,b\n1,2\n3,4\na,c\n5,6\n")
+    (path,) = (tmp_path / "out").glob("*.csv")
+    assert read(path)[1] == [["0", "1", "2"], ["0.1", "3", "4"]]
+
+
+def test_what_a_board_prints_when_it_resets_is_no_data(tmp_path):
+    boot = b"rst:0x1 (POWERON),boot:0x13\nload:0x3fff,len:4\nentry\na,b\n"
+    made, files = recorded(tmp_path, boot + b"1,2\n" + boot + b"3,4\n")
+    assert [rows for _, rows in files] == [[["0", "1", "2"]], [["0", "3", "4"]]]
+    assert made.counts.restarts == 1
+    assert "samples after a restart are in a file of their own" in made.notes
+
+
+def test_numbers_that_are_missing_from_a_sequence_are_a_gap_in_time(tmp_path):
+    lines = forward([(n, -n) for n in range(8)])
+    del lines[5:7]
+    made, ((header, rows),) = recorded(tmp_path, "\n".join([*lines, ""]).encode(), rate=None)
+    assert header == ["time", "x", "y"]
+    assert [row[0] for row in rows] == ["0", "0.1", "0.2", "0.5", "0.6", "0.7"]
+    assert [row[1] for row in rows] == ["0", "1", "2", "5", "6", "7"]
+    assert made.counts.lost == 2
+    assert made.rate == 10.0
+
+
+@given(st.integers(0, 10**6), st.integers(1, 255))
+def test_a_forwarded_row_with_a_wrong_byte_is_never_a_value(place, change):
+    lines = forward([(n, 100 * n) for n in range(5)])
+    content = bytearray("\n".join([*lines, ""]).encode())
+    content[place % len(content)] ^= change
+    cutter, reader = LineCutter(), RowReader()
+    rows = [row for row in map(reader.row, cutter.lines(bytes(content))) if row is not None]
+    assert {row.values for row in rows} <= {(float(n), 100.0 * n) for n in range(5)}
+    assert reader.columns is None or reader.columns.channel_names == ("x", "y")
+    assert reader.forward is None or reader.forward.rate == 10.0
+    assert len(rows) >= 3 or reader.columns is None
+
+
+def test_rows_that_come_before_their_header_wait_for_it(tmp_path):
+    lines = forward([(n, -n) for n in range(8)])
+    made, ((header, rows),) = recorded(
+        tmp_path, "\n".join([*lines[4:6], *lines[:2], *lines[6:], ""]).encode(), rate=None
+    )
+    assert header == ["time", "x", "y"]
+    assert rows[0] == ["0", "4", "-4"]
+    assert made.counts.unnamed == 2
+
+
+def test_a_board_that_counts_from_0_again_has_begun_anew(tmp_path):
+    lines = forward([(1, 1)] * 5) + forward([(2, 2)] * 3)
+    made, files = recorded(tmp_path, "\n".join([*lines, ""]).encode(), rate=None)
+    assert [len(rows) for _, rows in files] == [5, 3]
+    assert made.counts.restarts == 1
+
+
+def test_the_boards_own_clock_is_the_time_unless_a_rate_is_given(tmp_path):
+    content = b"t_ms,x\n10,1\n20,2\n30,3\n"
+    made, ((header, rows),) = recorded(tmp_path, content, rate=None)
+    assert (header, rows[1], made.rate) == (["t_ms", "x"], ["20", "2"], None)
+    made, ((header, rows),) = recorded(tmp_path, content)
+    assert (header, rows[1]) == (["time", "x"], ["0.1", "2"])
+    with pytest.raises(DataError, match="the time stands still at 10 in column 't_ms'; give --rate"):
+        recorded(tmp_path, b"t_ms,x\n10,1\n10,2\n", rate=None)
+
+
+@pytest.mark.parametrize(
+    ("content", "wanted", "says"),
+    [
+        (b"1,2\n", {"rate": None}, "the source has no clock of its own: give --rate"),
+        (b"", {}, "no sample came from"),
+        (b"hello\n" * 2000, {}, "lines in a row were no samples"),
+        (b"1,2\n", {"channels": ("a",)}, "--channels names 1, and lines have 2 fields"),
+        (b"a,b\n1,2\n", {"channels": ("c",)}, "the source has no channel 'c'; it has a, b"),
+        (
+            "\n".join(forward([(1, 2)])).encode() + b"\n",
+            {"rate": 50.0},
+            "the board sends 10 samples a second, and --rate is 50",
+        ),
+    ],
+)
+def test_what_cannot_be_recorded_is_said(tmp_path, content, wanted, says):
+    with pytest.raises(DataError, match=says):
+        recorded(tmp_path, content, **wanted)
+
+
+def test_channels_can_be_named_and_chosen(tmp_path):
+    _, ((header, rows),) = recorded(tmp_path, b"1 2 3\n4 5 6\n", channels=("x", "y", "z"))
+    assert (header, rows[1]) == (["time", "x", "y", "z"], ["0.1", "4", "5", "6"])
+    _, ((header, rows),) = recorded(tmp_path, b"x;y;z\n1;2;3\n", channels=("z", "x"))
+    assert (header, rows) == (["time", "z", "x"], [["0", "3", "1"]])
+
+
+def test_a_duration_is_so_many_samples(tmp_path):
+    _, ((_, rows),) = recorded(tmp_path, SENT, duration=1.5)
+    assert len(rows) == 15
+
+
+def test_a_rate_is_measured_and_the_times_are_written_by_all_of_it(tmp_path):
+    reader = RowReader()
+    recorder = Recorder(tmp_path, "a", {}, reader)
+    for n in range(400):
+        row = reader.row(Line(f"{n},{n}"))
+        recorder.add([row], 5.0 + n / 80 + 0.01 * (n % 3))
+        # Times are known once there is a rate, after two seconds.
+        assert bool(recorder.paths) == (n >= 160), n
+    path = recorder.close()
+    assert recorder.rate == pytest.approx(80, rel=1e-3)
+    rows = read(path)[1]
+    assert len(rows) == 400
+    assert float(rows[-1][0]) == pytest.approx(399 / recorder.rate)
+
+
+def test_samples_after_a_silence_are_in_another_file(tmp_path):
+    reader = RowReader()
+    recorder = Recorder(tmp_path, "a", {}, reader, rate=10.0)
+    for n, when in enumerate([0.0, 0.1, 0.2, 7.0, 7.1]):
+        recorder.add([reader.row(Line(f"{n},{n}"))], when)
+    recorder.close()
+    assert [len(read(path)[1]) for path in recorder.paths] == [3, 2]
+    assert reader.counts.restarts == 1
+
+
+def in_background(source, out, **wanted):
+    """A recording in a thread; gives what it says, and a function that waits for the result."""
+    said, results = [], []
+
+    def work():
+        try:
+            results.append(record(parse_source(source), out, Wanted(**wanted), said.append))
+        except Exception as error:
+            results.append(error)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+
+    def result():
+        thread.join(30)
+        assert not thread.is_alive()
+        if isinstance(results[0], Exception):
+            raise results[0]
+        return results[0]
+
+    return said, result
+
+
+def until(condition, seconds=20):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def test_a_serial_port_is_recorded_from_its_first_whole_line_and_sought_when_it_is_lost(tmp_path):
+    pytest.importorskip("serial", reason="pyserial is not installed: pip install 'keras-kd[live]'")
+    link = tmp_path / "port"
+
+    def plugged():
+        ours, theirs = os.openpty()
+        tty.setraw(theirs)
+        link.unlink(missing_ok=True)
+        link.symlink_to(os.ttyname(theirs))
+        return ours, theirs
+
+    ours, theirs = plugged()
+    said, result = in_background(f"serial:{link}?baud=9600", tmp_path / "out", rate=10.0, duration=None, reconnect=1.5)
+    time.sleep(0.4)
+    os.write(ours, b"5,6\n1,2\n3,")
+    until(lambda: any("recording to" in line for line in said))
+    os.close(theirs)
+    os.close(ours)
+    until(lambda: any("is lost" in line for line in said))
+    ours, theirs = plugged()
+    until(lambda: any("is back" in line for line in said))
+    time.sleep(0.3)
+    os.write(ours, b"4\n7,8\n")
+    until(lambda: sum("recording to" in line for line in said) == 2)
+    os.close(theirs)
+    os.close(ours)
+    link.unlink()
+    with pytest.raises(DataError, match=r"is lost and has not come back in 1\.5 s"):
+        result()
+    files = sorted((tmp_path / "out").glob("*.csv"), key=lambda path: (len(path.name), path.name))
+    assert [read(path)[1] for path in files] == [[["0", "1", "2"]], [["0", "7", "8"]]]
+
+
+def test_datagrams_are_recorded_and_those_that_are_late_are_left_out(tmp_path):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    _, result = in_background(f"udp://127.0.0.1:{port}", tmp_path / "out", rate=10.0, duration=1.0)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        time.sleep(0.3)
+        for number in (0, 1, 2, 4, 3, 4, 5, 6, 7, 8, 9, 10):
+            sender.sendto(json.dumps({"seq": number, "<b>x</b>": number / 4}).encode(), ("127.0.0.1", port))
+        made = result()
+    header, rows = read(made.files[0])
+    assert header == ["time", "<b>x</b>"]
+    assert [row[0] for row in rows] == ["0", "0.1", "0.2", "0.4", "0.5", "0.6", "0.7", "0.8", "0.9"]
+    assert (made.counts.late, made.counts.lost) == (2, 1)
+
+
+def test_payloads_of_a_topic_are_recorded_and_the_broker_is_sought_when_it_is_lost(tmp_path):
+    pytest.importorskip("paho.mqtt", reason="paho-mqtt is not installed: pip install 'keras-kd[live]'")
+    broker = Broker()
+    said, result = in_background(f"mqtt://127.0.0.1:{broker.port}/pump/a", tmp_path / "out", rate=5.0, reconnect=1.5)
+    assert broker.subscribed.wait(20)
+    assert broker.topics == ["pump/a"]
+    broker.publish("pump/a", b'{"x": 99, "y": 99}', retain=True)
+    broker.publish("pump/a", b'{"x": 1, "y": 2.5}')
+    broker.publish("pump/a", b'{"y": 3, "x": 4}')
+    broker.publish("pump/a", b'{"x": "4", "y": 3}')
+    broker.publish("pump/a", b'{"x": 5, "y": null}')
+    until(lambda: any("recording to" in line for line in said))
+    time.sleep(0.2)
+    broker.drop()
+    until(lambda: any("is lost" in line for line in said))
+    assert broker.subscribed.wait(20)
+    broker.publish("pump/a", b"\n".join(b'{"x": %d, "y": 0}' % n for n in range(3)))
+    until(lambda: sum("recording to" in line for line in said) == 2)
+    broker.close()
+    made = None
+    with pytest.raises(DataError, match="has not come back"):
+        made = result()
+    assert made is None
+    first, second = (
+        read(path)[1] for path in sorted((tmp_path / "out").glob("*.csv"), key=lambda each: len(each.name))
+    )
+    assert first == [["0", "1", "2.5"], ["0.2", "4", "3"], ["0.6", "5", ""]]
+    assert [row[1] for row in second] == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 0), (signal.SIGTERM, 0), (signal.SIGKILL, -9)])
+def test_nothing_is_lost_by_ctrl_c_and_a_kill_leaves_a_file_that_reads(tmp_path, number, code):
+    words = [sys.executable, "-m", "micro.cli", "record", "-", tmp_path / "out", "--rate", "100"]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        process.stdin.write("x,y\n" + "".join(f"{n},{n}\n" for n in range(500)) + "500,5")
+        process.stdin.flush()
+        assert "recording to" in process.stdout.readline()
+        (path,) = tmp_path.glob("out/*.csv")
+        until(lambda: path.read_text().count("\n") == 501)
+        process.send_signal(number)
+        process.stdin.close()
+        assert process.wait() == code
+    (path,) = (tmp_path / "out").glob("*.csv")
+    assert [row[1] for row in read(path)[1]] == [str(n) for n in range(500)]
+    held = json.loads(beside(path).read_text())
+    assert (held["ended"] is None) == (number == signal.SIGKILL)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("http://a/b", "http is not known"),
+        ("udp://127.0.0.1", "has no port"),
+        ("udp://0.0.0.0:5005", "may receive from other machines"),
+        ("udp://:5005", "names no host"),
+        ("udp://127.0.0.1:99999", "Port out of range"),
+        ("mqtt://localhost", "must name one topic"),
+        ("mqtt://localhost/a/#", "without wildcards"),
+        ("mqtt://me:secret@localhost/a", "a name or password cannot stand in the source"),
+        ("serial:", "names no port"),
+        ("serial:/dev/x?baud=fast", "baud must be"),
+        ("serial:/dev/x?parity=e", "'parity' is no setting"),
+    ],
+)
+def test_a_source_that_is_wrong_is_named_with_what_would_be_right(text, says):
+    with pytest.raises(ValueError, match=says) as caught:
+        parse_source(text)
+    assert "secret" not in str(caught.value)
+    assert parse_source("udp://0.0.0.0:5005", anywhere=True).place == "0.0.0.0"
+
+
+def rig_lines(run, sent=None):
+    """Samples of a run's channels as a board sends them with scores, of which that of window `sent` is another."""
+    from micro.runs.device import judge
+    from micro.runs.firmware import load_firmware
+
+    firmware = load_firmware(run)
+    front_end = firmware.front_end
+    rng = np.random.default_rng(2)
+    samples = np.load(run / "test_vectors.npy")[:3].reshape(-1, front_end.channels)
+    samples = np.concatenate([samples, rng.uniform(-6, 6, (5 * front_end.hop, front_end.channels))]).astype(np.float32)
+    judged = judge(firmware, samples)
+    ends = {front_end.window - 1 + front_end.hop * n: n for n in range(len(judged.faulty))}
+    names = [*read_run_channels(run), "status", "score"]
+    header = ",".join(("seq", *names, "check"))
+    lines = [about(["samples", "scores"], front_end.sample_rate, header), header]
+    for number, sample in enumerate(samples):
+        n = ends.get(number)
+        window = ("", "")
+        if n is not None:
+            window = (int(judged.statuses[n]), "" if judged.faulty[n] else int(judged.scores[n]) + (n == sent))
+        line = ",".join(map(str, (number, *map(repr, map(float, sample)), *window))) + ","
+        lines.append(f"{line}{check(line.encode())}")
+    return lines, judged, sorted(ends)
+
+
+def read_run_channels(run):
+    return json.loads((run / "report.json").read_text())["data"]["channels"]
+
+
+def scored(tmp_path, run, lines):
+    """What the command line says of lines, and the file of scores."""
+    (tmp_path / "sent").write_text("\n".join([*lines, ""]))
+    result = invoke("record", tmp_path / "sent", tmp_path / "out", "--run", run, "--scores", tmp_path / "scores.csv")
+    return result, read(tmp_path / "scores.csv")[1]
+
+
+def test_samples_are_scored_as_they_come_and_the_boards_scores_compared(tmp_path, rig_run):
+    lines, judged, ends = rig_lines(rig_run)
+    result, rows = scored(tmp_path, rig_run, lines)
+    assert result.exit_code == 0, result.output
+    assert [int(row[0]) for row in rows] == ends
+    assert [row[2] for row in rows] == [status.name.lower() for status in judged.statuses]
+    assert "alarm" in {row[2] for row in rows}
+    assert ": alarm, score " in result.stdout or ": alarm" in result.stdout
+    assert f"of {(judged.faulty == 0).sum()} of them, and all are as they should be" in result.stdout
+    lines, _, _ = rig_lines(rig_run, sent=1)
+    result, rows = scored(tmp_path, rig_run, lines)
+    assert result.exit_code == 1
+    assert [row[4] != "" for row in rows] == [n == 1 for n in range(len(rows))]
+    assert "; the board has a score of " in result.stdout
+
+
+def test_after_a_loss_no_window_spans_it_and_windows_end_where_the_boards_do(tmp_path, rig_run):
+    lines, _, ends = rig_lines(rig_run)
+    del lines[ends[1] + 10]
+    result, rows = scored(tmp_path, rig_run, lines)
+    assert "1 sample lost" in result.stdout
+    numbers = [int(row[0]) for row in rows]
+    assert set(numbers) < set(ends)
+    assert numbers[:2] == ends[:2]
+    assert numbers[2] - ends[1] - 8 >= ends[0]
+    assert "and all are as they should be" in result.stdout
+
+
+def test_a_source_that_does_not_fit_the_run_is_refused_by_name(tmp_path, rig_run):
+    (tmp_path / "sent").write_text("one,two\n1,2\n3,4\n")
+    result = invoke("record", tmp_path / "sent", tmp_path / "out", "--rate", "50", "--run", rig_run)
+    assert result.exit_code == 2
+    assert "the source has one, two, and no " in result.stderr
+    names = ",".join(read_run_channels(rig_run))
+    (tmp_path / "sent").write_text("\n".join([names, *[",".join("1" * (names.count(",") + 1))] * 3, ""]))
+    result = invoke("record", tmp_path / "sent", tmp_path / "out", "--rate", "50", "--run", rig_run)
+    assert "samples a second, and the source gives 50" in result.stderr
