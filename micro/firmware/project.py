@@ -211,7 +211,7 @@ def project_files(
     graph, digest = read(firmware.deployed), sha256(firmware.deployed)
     context = _context(firmware, frames, name, digest, board, runtime, channels)
     context |= {**pixels_context(firmware.front_end, image_size), **_pace(firmware, paces)}
-    stage = _stage_files(firmware, graph, digest, name)
+    stage = stage_files(firmware, graph, digest, name)
     if context["summarizes"] and isinstance(firmware.decider, Detector):
         around = (firmware.hops or firmware.front_end, firmware.decider, digest, name, firmware.commissioning)
         stage |= summary_files(*around, vibration=firmware.vibration is not None, period=period)
@@ -222,7 +222,7 @@ def project_files(
     return assembled(stage, firmware.deployed, context, COMMON, board, runtime, class_names=class_names)
 
 
-def _stage_files(firmware: Firmware, graph: Graph, digest: str, name: str) -> dict[str, bytes]:
+def stage_files(firmware: Firmware, graph: Graph, digest: str, name: str) -> dict[str, bytes]:
     """Front end and last stage."""
     around = (firmware.hops or firmware.front_end, firmware.scaling)
     if isinstance(firmware.decider, Recognizer):
