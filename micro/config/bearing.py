@@ -93,9 +93,9 @@ class BearingConfig(Section):
             raise ValueError(f"[bearing] name the channel of acceleration: channel = one of {', '.join(channels)}")
         return self._place("channel", self.channel or channels[0], channels)
 
-    def speed_place(self, channels: Sequence[str]) -> int | None:
-        """Which of the channels holds the speed; None where it is no channel."""
-        return None if self.rpm_column is None else self._place("rpm_column", self.rpm_column, channels)
+    def speed_place(self, channels: Sequence[str]) -> int:
+        """Which of the channels holds the speed."""
+        return self._place("rpm_column", self.rpm_column or "", channels)
 
     def _place(self, key: str, name: str, channels: Sequence[str]) -> int:
         if name not in channels:

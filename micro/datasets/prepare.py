@@ -82,8 +82,9 @@ def prepare(config: Config, fold: int = 0) -> Prepared:
     more = (config.sources,) if config.sources else ()
     of_fold = {"fold": fold} if getattr(config.data, "folds", None) else {}
     of_modes = {} if config.modes is None else {"modes": config.modes.ranges(config.features.arithmetic)}
+    of_speed = {} if config.speed_column is None else {"speed": config.speed_column}
     source = SOURCES[type(config.data)]
-    parts = source(config.data, config.features, student, config.seed, inputs, *more, **of_fold, **of_modes)
+    parts = source(config.data, config.features, student, config.seed, inputs, *more, **of_fold, **of_modes, **of_speed)
     parts = with_known_modes(parts, config)
     main = "; samples of further sources stay as they are" if config.sources else ""
     if apart is None:

@@ -186,7 +186,9 @@ def read_to_score(run_folder: str | Path, files: Sequence[str | Path], *, channe
         recordings, found, notes = load_to_score(config.data, window, channels, names)
     else:
         last = config.features.speed_column is not None
-        speed = config.features.speed_column if config.modes is None else config.modes.column
+        speed = config.speed_column
+        if speed in channels and not last:
+            speed = None  # a run of an earlier version, of which the speed of the bearing's shaft was a channel
         recordings, found, notes = table.load(tables, window, channels, names, speed, last=last)
     if not channels and len(found) != 1:
         raise RunError(
