@@ -103,6 +103,14 @@ class BearingConfig(Section):
         return list(channels).index(name)
 
 
+def speed_beside(given: BearingConfig | None, data: object, teachers: Sequence[str]) -> str | None:
+    """The column of the shaft's speed; None without one, and where the config names it as a channel, also the teacher's."""
+    column = None if given is None else given.rpm_column
+    if not isinstance(data, TableData) or column in (*data.columns, *data.predict, *teachers):
+        return None
+    return column
+
+
 def require_bearing(given: BearingConfig | None, data: object, sources: bool) -> None:
     """ValueError for [bearing] where no alarm is raised, samples are no vibration, or their rate cannot show the speed."""
     if given is None:

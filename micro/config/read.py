@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, PositiveInt, ValidationError, model_validator
 
 from micro.config.augmentation import AugmentConfig
-from micro.config.bearing import BearingConfig, require_bearing
+from micro.config.bearing import BearingConfig, require_bearing, speed_beside
 from micro.config.commissioning import CommissioningConfig, require_commissioning
 from micro.config.complaints import did_you_mean, first_complaint, load_toml, shown
 from micro.config.compression import OUT_OF_ORDER, QuantizeStage, Stage
@@ -148,24 +148,10 @@ class Config(Section):
         if self.modes is not None:
             learns = self.commissioning is not None
             int8 = all(stage.activations == "int8" for stage in self.compress if isinstance(stage, QuantizeStage))
-            rpm = self._bearings_speed
+            rpm = speed_beside(self.bearing, self.data, self.teacher.columns)
             require_modes_fit(self.modes, self.task, self.data, self.features, self.sources, int8, learns, rpm)
         self._of_text()
         return self
-
-    @property
-    def speed_column(self) -> str | None:
-        """A column of the files with a speed or load that is read without being a channel with features: that of bands in
-        orders, of operating modes, or of the bearing's shaft."""
-        return self.features.speed_column or (self._bearings_speed if self.modes is None else self.modes.column)
-
-    @property
-    def _bearings_speed(self) -> str | None:
-        """The column of the bearing's speed; None without one, and where another setting names it as a channel."""
-        column = None if self.bearing is None else self.bearing.rpm_column
-        if not isinstance(self.data, TableData):
-            return None
-        return None if column in (*self.data.columns, *self.data.predict, *self.teacher.columns) else column
 
     def _of_text(self) -> None:
         """ValueError for settings of text where there is none, and for those that text does not have."""

@@ -57,7 +57,7 @@ def table_parts(
 
     `seed` is that of augmented copies. Where the config has folds, `fold` is the one whose healthy windows are tested. `modes`
     tell operating modes apart, where there are some; windows of none are in no part. `speed` is the column of
-    `Config.speed_column`.
+    `speed_column`.
 
     Raises:
         DataError: Names what is missing, damaged or too little.
