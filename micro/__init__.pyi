@@ -97,6 +97,7 @@ from micro.runs.parameters_file import update_parameters as update_parameters
 from micro.runs.run_report import RunReport as RunReport
 from micro.runs.start import run_pipeline as run_pipeline
 from micro.scikit_learn.anomaly_detector import AnomalyDetector as AnomalyDetector
+from micro.scikit_learn.sensor_classifier import SensorClassifier as SensorClassifier
 from micro.signal import Filter as Filter
 from micro.signal import FrontEnd as FrontEnd
 from micro.signal import Scaling as Scaling

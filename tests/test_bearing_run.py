@@ -207,11 +207,36 @@ def test_a_run_names_parts_in_report_page_score_and_firmware(found, tmp_path):
 def test_a_speed_of_a_column_is_that_of_each_recording(found):
     _, folder = found
     speed = {key: value for key, value in SMALL.items() if key != "rpm"}
-    lines = prepare(
-        parse_config({**TABLE, "bearing": {**speed, "channel": "x", "rpm_column": "speed"}}, folder)
-    ).bearing
+    prepared = prepare(parse_config({**TABLE, "bearing": {**speed, "channel": "x", "rpm_column": "speed"}}, folder))
+    lines = prepared.bearing
+    assert prepared.channels == ("x",)
     rows = {row.origin: row for row in lines.rows}
     assert rows["worn outer.csv"].diagnosis.fault == "outer race"
     assert abs(rows["worn outer.csv"].diagnosis.rpm - 1500) < 0.2
     assert lines.monitor is None
     assert "for one speed of the shaft" in lines.not_on_chip
+
+
+def test_the_column_of_a_speed_is_no_channel_unless_the_config_names_it_as_one(tmp_path):
+    rng, rows = np.random.default_rng(0), 12_000
+    for name in ("good0", "good1", "good2", "worn0"):
+        speed = 1500 + rng.normal(0, 1, rows)
+        lines = [f"{x:.4f},{rpm:.1f}" for x, rpm in zip(rng.normal(size=rows), speed)]
+        (tmp_path / f"{name}.csv").write_text("\n".join(["x,rpm", *lines]) + "\n")
+    bearing = {**{key: value for key, value in SMALL.items() if key != "rpm"}, "rpm_column": "rpm"}
+    config = parse_config({**TABLE, "bearing": bearing}, tmp_path)
+    parts = prepare(config)
+    assert parts.channels == ("x",)
+    assert {round(row.diagnosis.rpm) for row in parts.bearing.rows if row.diagnosis} == {1500}
+    asked = {**TABLE, "data": {**TABLE["data"], "columns": ["x", "rpm"]}, "bearing": {**bearing, "channel": "x"}}
+    named = prepare(parse_config(asked, tmp_path))
+    assert named.channels == ("x", "rpm")
+    assert [row.diagnosis for row in named.bearing.rows] == [row.diagnosis for row in parts.bearing.rows]
+    modes = {"column": "rpm", "edges": [0.0, 1400.0, 1600.0], "too_few": "unknown"}
+    detect = {"false_alarm_rate": 0.05}
+    both = prepare(parse_config({**TABLE, "bearing": bearing, "modes": modes, "detect": detect}, tmp_path))
+    assert both.channels == ("x",)
+    assert [row.diagnosis for row in both.bearing.rows] == [row.diagnosis for row in parts.bearing.rows]
+    said = refused({**TABLE, "bearing": bearing, "modes": {**modes, "column": "load"}}, tmp_path)
+    assert "modes.column is 'load' and bearing.rpm_column 'rpm'" in said
+    assert "name 'rpm' in data.columns, or give bearing.rpm" in said

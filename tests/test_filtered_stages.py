@@ -16,7 +16,7 @@ from micro.detection.labeler import Labeler
 from micro.detection.recognizer import Recognizer
 from micro.emission.sensor import stage_context
 from micro.firmware import emulate as emulation
-from micro.firmware.project import _stage_files
+from micro.firmware.project import stage_files
 from micro.runs.device import judge
 from micro.signal import Filter, FrontEnd
 from micro.support.files import sha256
@@ -109,7 +109,7 @@ def built(tmp_path_factory):
         if name not in made:
             firmware, folder = firmware_of[name], tmp_path_factory.mktemp(name)
             kind, what = STAGES[name.removesuffix("_fixed")]
-            files = _stage_files(firmware, read(firmware.tflite), sha256(firmware.tflite), "d") | static_files(
+            files = stage_files(firmware, read(firmware.tflite), sha256(firmware.tflite), "d") | static_files(
                 firmware.tflite, "d"
             )
             for file, content in files.items():

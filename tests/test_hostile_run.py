@@ -141,6 +141,7 @@ def test_every_number_of_a_run_folder_is_checked(copied, tmp_path):
     ("test_vectors.npy", b"PK\x03\x04"),
     ("student_int8.tflite", b"nonsense"),
     ("manifest.json", b"{}"),
+    ("manifest.json", b'{"config": []}'),
 ])  # fmt: skip
 def test_damaged_files_are_refused_in_one_line(copied, tmp_path, name, content):
     (copied / name).write_bytes(content)

@@ -136,6 +136,29 @@ def test_words_for_healthy_in_names_make_a_detector(tmp_path):
     assert config["features"]["kind"] == "spectrum"
 
 
+def test_a_column_that_is_probably_a_speed_is_said_with_the_keys_that_take_it(tmp_path):
+    rng = np.random.default_rng(0)
+    names = "x,motor_rpm,windSpeed,rpm_set\n"
+    for n in range(3):
+        rows = zip(
+            rng.normal(size=6000), rng.uniform(900, 1800, 6000), rng.uniform(0, 9, 6000), rng.uniform(-9, 99, 6000)
+        )
+        lines = (f"{x:.4f},{rpm:.1f},{wind:.2f},{signed:.2f}" for x, rpm, wind, signed in rows)
+        (tmp_path / f"pump{n}.csv").write_text(names + "\n".join(lines))
+    printed, _ = looked(tmp_path, tmp_path / "*.csv", "--sample-rate", "2000")
+    said = "column 'motor_rpm' is probably the speed of a shaft, by its name and values of 900 to 1800"
+    assert said in printed.replace("\n", " ")
+    for key in ("[modes] column", "orders = 'channel' with speed_column", "[bearing] rpm_column"):
+        assert f"{key} = 'motor_rpm'" in printed
+    assert "windSpeed' is probably" not in printed  # too slow for a shaft, and the other goes both ways
+    assert "rpm_set' is probably" not in printed
+    assert said in (tmp_path / "c.toml").read_text()
+    (tmp_path / "c.toml").unlink()
+    slow, _ = looked(tmp_path, tmp_path / "*.csv", "--sample-rate", "1")
+    assert "[modes] column = 'motor_rpm'" in slow
+    assert "rpm_column" not in slow
+
+
 def test_a_column_of_words_is_a_label(tmp_path):
     values = np.random.default_rng(0).normal(size=(900, 2)).round(3)
     words = ["idle"] * 300 + ["run"] * 300 + ["stop"] * 300

@@ -119,3 +119,11 @@ def test_a_fleets_settings_are_the_shared_configs_and_its_own(rig):
         load_fleet(hall, ["student.epoch=2"])
     with pytest.raises(ValueError, match=r"--set asset\.1\.nme=c: asset\.1\.nme: no such setting"):
         load_fleet(hall, ["asset.1.nme=c"])
+
+
+@pytest.mark.parametrize("typed", ["overrides=5", "overrides=[]", "overrides.0=seed=1", '"overrides" = ["seed=1"]'])
+def test_what_settings_were_given_is_no_setting(rig, tmp_path, typed):
+    (tmp_path / "hall.toml").write_text('config = "rig.toml"\n[[asset]]\nname = "a"\n')
+    for read, path in ((load_config, rig), (load_fleet, tmp_path / "hall.toml")):
+        with pytest.raises(ValueError, match="overrides is what --set itself writes"):
+            read(path, [typed])

@@ -14,9 +14,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from configs import rig, toml
 from studio_client import serving
 
-from micro.studio import configs, jobs, workspace
+from micro.studio import configs, jobs, threshold, workspace
 from micro.studio.workspace import Workspace
 
 RATE = 200.0
@@ -289,6 +290,54 @@ def test_two_hundred_runs_are_listed_and_compared(studio):
         shutil.rmtree(studio.folder / "runs" / f"many-{n}")
 
 
+ODD = {
+    "a list": "[]",
+    "verdict is text": '{"verdict": "pass", "footprint": [1], "parameters": "many"}',
+    "seeds of text": '{"seeds": ["a"], "task": ["x"]}',
+    "figures that are none": '{"seeds": [{"student_int8": {"auc": 1e999, "x": true, "y": [1]}}]}',
+    "huge": '{"footprint": {"model_bytes": 1e400, "arena_bytes_32bit": true}, "verdict": {"grade": {}, "headline": 3}}',
+    "deep": "[" * 100_000,
+    "bytes": "\x00\x01",
+}
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_an_odd_report_breaks_no_page(studio, odd):
+    place = studio.folder / "runs/odd"
+    place.mkdir()
+    (place / "report.json").write_text(ODD[odd])
+    (place / "manifest.json").write_text('{"config": {"data": {"folder": [1]}}}')
+    try:
+        assert 'value="odd"' in studio.get("/")
+        for page in ("/runs/odd", "/compare?run=rig&run=odd"):
+            assert "cannot be read" in studio.get(page, 404).replace("&#39;", "'")
+        for answer in ("threshold", "misjudged"):
+            assert "cannot be read" in studio.get(f"/api/runs/odd/{answer}", 400)["error"]
+    finally:
+        shutil.rmtree(place)
+
+
+def test_the_delay_until_a_fault_is_found_counts_the_time_without_scores(studio):
+    """Windows at fault, or with the machine off, have no score, and pass all the same."""
+    report = json.loads((studio.folder / "runs/rig/report.json").read_text())
+    hop, window = (threshold.seconds_of(report, key) for key in ("hop", "window"))
+    above = 10 * report["threshold"]
+    scored = [{"file": "a", "seconds": n * hop, "score": None if n < 50 else above} for n in range(100)]
+    found = threshold.moved(studio.folder / "runs/rig", report, scored)
+    needed = report["detector"]["min_hits"] - 1
+    assert found["delay"][found["thresholds"].index(found["now"])] == pytest.approx((50 + needed) * hop + window)
+
+
+def test_a_config_for_a_threshold_says_the_rate_that_it_asks_for(studio):
+    (studio.folder / "configs/rig.toml").write_text('job = "rig"\n[teacher]\n[student]\n')
+    made = studio.post("/api/runs/rig/threshold", {"rate": 0.0123456})
+    assert made["rate"] == 0.0123
+    assert "false_alarm_rate = 0.0123" in made["text"]
+    assert studio.post("/api/runs/rig/threshold", {"rate": 0})["rate"] == 0.001
+    assert "Config with this rate of false alarms" in studio.get("/runs/rig")
+    (studio.folder / "configs/rig.toml").unlink()
+
+
 def test_requests_that_make_no_sense_are_one_line(studio):
     assert "not JSON" in json.loads(studio.send("POST", "/api/config", b"{")[1])["error"]
     assert "no JSON object" in json.loads(studio.send("POST", "/api/config", b"[]")[1])["error"]
@@ -372,6 +421,14 @@ def test_damaged_files_of_jobs_are_no_jobs(space):
     (space.jobs / "0001.json").write_text("{")
     (space.jobs / "0002.json").write_text("[]")
     (space.jobs / "notes.json").write_text("{}")
+    asked = {"kind": "run", "about": "x", "words": ["run"], "created": 1}
+    odd = ({"words": 5}, {"created": "soon"}, {"created": 10**400})
+    for number, each in enumerate(odd, 3):
+        (space.jobs / f"{number:04}.json").write_text(json.dumps({**asked, **each}))
+    for number, (ending, text) in enumerate((("pid", "{}"), ("end", '{"code": []}'), ("pid", '{"pid": null}')), 10):
+        (space.jobs / f"{number:04}.json").write_text(json.dumps(asked))
+        (space.jobs / f"{number:04}.{ending}").write_text(text)
+    (space.jobs / "0020.json").write_text("[" * 100_000)
     assert jobs.all_jobs(space) == []
 
 
@@ -411,3 +468,65 @@ def test_names_are_made_safe():
     assert workspace.safe_path("ü" * 300 + ".csv").suffix == ".csv"
     with pytest.raises(ValueError, match="no name for a file"):
         workspace.safe_path("./../~")
+
+
+# As little as a search and a fleet can be made of; the folders of their configs are the studio's.
+SMALL = {"seeds": 1, "teacher": {"sizes": [8, 4, 8], "epochs": 2}, "student": {"sizes": [4, 2, 4], "epochs": 2}}
+
+
+def stopped_and_resumed(client, job, says):
+    """A job that is stopped once its log says something, and gone on with until it is done."""
+    end = time.monotonic() + 900
+    while says not in (now := client.get(f"/api/jobs/{job}"))["log"]:
+        assert now["active"], now["log"]
+        assert time.monotonic() < end, now["log"]
+        time.sleep(0.2)
+    assert now["state"] == "running"
+    assert now["stage"]
+    assert 0 <= now["fraction"] < 1
+    assert now["memory_kib"] > 10_000
+    client.post(f"/api/jobs/{job}/stop")
+    stopped = client.ended(job)
+    assert (stopped["state"], stopped["code"]) == ("stopped", 130), stopped["log"]
+    again = client.post(f"/api/jobs/{job}/resume")
+    assert again["command"].endswith(" --resume")
+    done = client.ended(again["id"], 1500)
+    assert (done["state"], done["fraction"]) == ("done", 1.0), done["log"]
+    return done
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(4000)
+def test_a_search_is_started_shown_stopped_gone_on_with_and_its_choice_trained(tmp_path):
+    with serving(tmp_path / "studio") as client:
+        client.enter()
+        body = {"name": "rig", "kind": "search", "text": toml(rig(**SMALL)), "choices": {"flash": "8KiB"}, "trials": 2}
+        assert "needs a budget" in client.post("/api/train", {**body, "choices": {}}, 400)["error"]
+        job = client.post("/api/train", body)
+        assert job["command"] == "keras-kd search configs/rig-1.toml --out searches/rig-1 --flash=8KiB --trials 2"
+        done = stopped_and_resumed(client, job["id"], "%  ")
+        page = client.get(f"/jobs/{done['id']}")
+        assert f"/jobs/{done['id']}/report" in page
+        assert "<html" in client.get(f"/jobs/{done['id']}/report")
+        chosen = client.post(f"/api/jobs/{done['id']}/chosen")
+        assert client.ended(chosen["id"], 900)["state"] == "done"
+        assert "rig-1-chosen" in client.get("/")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(4000)
+def test_a_fleet_is_started_shown_stopped_and_gone_on_with(tmp_path):
+    pytest.importorskip("ray", reason="ray is not installed: pip install 'keras-kd[fleet]'")
+    with serving(tmp_path / "studio") as client:
+        client.enter()
+        place = tmp_path / "studio/configs"
+        (place / "shared.toml").write_text(toml(rig(**SMALL)))
+        assets = "".join(f'[[asset]]\nname = "pump-{n}"\n[asset.data]\nspeed = {1450.0 + 100 * n}\n' for n in (1, 2))
+        (place / "hall.toml").write_text(f'config = "shared.toml"\nteacher_assets = 2\n{assets}')
+        assert "hall.toml" in client.get("/")
+        assert "no 'none.toml' in configs" in client.post("/api/fleet", {"config": "none.toml"}, 400)["error"]
+        job = client.post("/api/fleet", {"config": "hall.toml"})
+        assert job["command"] == "keras-kd fleet configs/hall.toml --out fleets/hall"
+        done = stopped_and_resumed(client, job["id"], "%  ")
+        assert f"/jobs/{done['id']}/report" in client.get(f"/jobs/{done['id']}")
+        assert "pump-2" in client.get(f"/jobs/{done['id']}/report")

@@ -148,7 +148,7 @@ for command in (
     models.emit,
     models.aot,
     records.weights,
-    records.record,
+    records.show_record,
     models.stream,
 ):
     main.add_command(command)

@@ -61,15 +61,15 @@ def weights(model: str, old: str, windows: str, out: str, counter: int, attach: 
     print_result({"file": str(path), **_held(record)}, as_json)
 
 
-@click.command(short_help="Say what a record for devices holds")
+@click.command("show-record", short_help="Say what a record for devices holds")
 @click.argument("file", type=click.Path(dir_okay=False))
 @as_json
-def record(file: str, as_json: bool) -> None:
+def show_record(file: str, as_json: bool) -> None:
     """Say what FILE holds: a record of weights, as `keras-kd weights` writes, or of parameters, as `keras-kd update` does.
 
     \b
     Example:
-      keras-kd record new.bin
+      keras-kd show-record new.bin
     """
     from micro.aot.weights_format import MAGIC, WeightsRecord
     from micro.detection.record import Parameters

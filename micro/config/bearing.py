@@ -93,14 +93,22 @@ class BearingConfig(Section):
             raise ValueError(f"[bearing] name the channel of acceleration: channel = one of {', '.join(channels)}")
         return self._place("channel", self.channel or channels[0], channels)
 
-    def speed_place(self, channels: Sequence[str]) -> int | None:
-        """Which of the channels holds the speed; None where it is no channel."""
-        return None if self.rpm_column is None else self._place("rpm_column", self.rpm_column, channels)
+    def speed_place(self, channels: Sequence[str]) -> int:
+        """Which of the channels holds the speed."""
+        return self._place("rpm_column", self.rpm_column or "", channels)
 
     def _place(self, key: str, name: str, channels: Sequence[str]) -> int:
         if name not in channels:
             raise ValueError(f"bearing.{key}: no channel {name!r}; there are {', '.join(channels)}")
         return list(channels).index(name)
+
+
+def speed_beside(given: BearingConfig | None, data: object, teachers: Sequence[str]) -> str | None:
+    """The column of the shaft's speed; None without one, and where the config names it as a channel, also the teacher's."""
+    column = None if given is None else given.rpm_column
+    if not isinstance(data, TableData) or column in (*data.columns, *data.predict, *teachers):
+        return None
+    return column
 
 
 def require_bearing(given: BearingConfig | None, data: object, sources: bool) -> None:

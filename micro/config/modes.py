@@ -40,7 +40,7 @@ def require_modes_fit(
     sources: tuple[SourceConfig, ...],
     int8: bool,
     learns: bool,
-    rpm_column: str | None,
+    other_speed: str | None,
 ) -> None:
     """ValueError for what has no operating modes: other data than tables, several sources, filtered samples, folds, a student
     not int8, and a detector that learns its machine."""
@@ -67,8 +67,9 @@ def require_modes_fit(
             raise ValueError(f"modes.column and data.{what} are both {modes.column!r}")
     if modes.column in (*data.columns, *data.predict):
         raise ValueError(f"modes.column {modes.column!r} is no channel of the model: leave it out of data.columns")
-    if rpm_column == modes.column:
+    if other_speed not in (None, modes.column):
         raise ValueError(
-            f"bearing.rpm_column must be a channel of the model, and modes.column {modes.column!r} is none: give bearing.rpm"
+            f"modes.column is {modes.column!r} and bearing.rpm_column {other_speed!r}: one column is read without being a "
+            f"channel of the model; take one for both, name {other_speed!r} in data.columns, or give bearing.rpm"
         )
     modes.ranges(features.arithmetic)

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, PositiveInt, ValidationError, model_validator
 
 from micro.config.augmentation import AugmentConfig
-from micro.config.bearing import BearingConfig, require_bearing
+from micro.config.bearing import BearingConfig, require_bearing, speed_beside
 from micro.config.commissioning import CommissioningConfig, require_commissioning
 from micro.config.complaints import did_you_mean, first_complaint, load_toml, shown
 from micro.config.compression import OUT_OF_ORDER, QuantizeStage, Stage
@@ -148,8 +148,8 @@ class Config(Section):
         if self.modes is not None:
             learns = self.commissioning is not None
             int8 = all(stage.activations == "int8" for stage in self.compress if isinstance(stage, QuantizeStage))
-            rpm_column = None if self.bearing is None else self.bearing.rpm_column
-            require_modes_fit(self.modes, self.task, self.data, self.features, self.sources, int8, learns, rpm_column)
+            rpm = speed_beside(self.bearing, self.data, self.teacher.columns)
+            require_modes_fit(self.modes, self.task, self.data, self.features, self.sources, int8, learns, rpm)
         self._of_text()
         return self
 

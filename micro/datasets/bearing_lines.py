@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -81,11 +81,12 @@ class BearingLines:
 
 @dataclass(frozen=True)
 class _Stretch:
-    """Samples of all channels of one stretch, in one state."""
+    """Samples of all channels of one stretch, in one state, and the shaft's speed at each where a column has it."""
 
     origin: str
     state: str
     samples: np.ndarray
+    speeds: np.ndarray | None
 
 
 def bearing_lines(config: Config, parts: Parts) -> BearingLines | None:
@@ -99,13 +100,13 @@ def bearing_lines(config: Config, parts: Parts) -> BearingLines | None:
     if given is None or not isinstance(parts.features, FrontEnd) or parts.sample_rate is None:
         return None
     rate, place = parts.sample_rate, given.place(parts.channels)
-    speed_place, band = given.speed_place(parts.channels), given.require_rate(rate)
+    band = given.require_rate(rate)
     healthy, notes = [], []
     known: list[tuple[np.ndarray, float]] = []
-    for stretch in _stretches(parts, TRAINING):
+    for stretch in _stretches(parts, given, TRAINING):
         if stretch.state == "healthy":
             try:
-                rpm = speed_of(given, stretch.samples, rate, place, speed_place)
+                rpm = speed_of(given, stretch.samples, rate, place, stretch.speeds)
                 require_length(stretch.samples, rate, rpm)
             except ValueError as error:
                 notes.append(str(error))
@@ -125,8 +126,8 @@ def bearing_lines(config: Config, parts: Parts) -> BearingLines | None:
         raise DataError(f"[bearing] {error}") from None
     monitor, not_on_chip = _monitor(given, parts.features, healthy, rate, place)
     rows = tuple(
-        _seen(given, stretch, rate, (place, speed_place), (band, baseline), (monitor, parts.features))
-        for stretch in _stretches(parts, TESTED)
+        _seen(given, stretch, rate, place, (band, baseline), (monitor, parts.features))
+        for stretch in _stretches(parts, given, TESTED)
     )
     seconds = sum(len(samples) for samples, _ in known) / rate
     return BearingLines(
@@ -141,16 +142,16 @@ def _on_left_out(why: list[str]) -> tuple[str, ...]:
     return (f"[bearing] {counted(len(why), 'training recording')} left out of the baseline, for instance as {why[0]}.",)
 
 
-def speed_of(given: BearingConfig, samples: np.ndarray, rate: float, place: int, speed_place: int | None) -> float:
-    """The shaft's speed in samples (n, channels), in RPM.
+def speed_of(given: BearingConfig, samples: np.ndarray, rate: float, place: int, speeds: np.ndarray | None) -> float:
+    """The shaft's speed in samples (n, channels), in RPM; `speeds`, (n,), are those of a column that has it.
 
     Raises:
         ValueError: Where it cannot be told, or varies too much.
     """
     if given.speed is not None:
         return given.speed
-    if speed_place is not None:
-        low, middle, high = np.percentile(samples[:, speed_place], (5, 50, 95))
+    if speeds is not None:
+        low, middle, high = np.percentile(speeds, (5, 50, 95))
         if not 0 < middle < 1e6:
             raise ValueError(f"its speed in {given.rpm_column} is {middle:g} RPM")
         if high - low > STEADY * middle:
@@ -187,22 +188,34 @@ def _seen(
     given: BearingConfig,
     stretch: _Stretch,
     rate: float,
-    places: tuple[int, int | None],
+    place: int,
     healthy: tuple[Band, tuple[float, ...]],
     chip: tuple[BearingMonitor | None, FrontEnd],
 ) -> Seen:
     seconds = len(stretch.samples) / rate
     monitor, front_end = chip
-    on_chip = None if monitor is None else _on_chip(monitor, _taken(front_end, stretch.samples, places[0]))
+    on_chip = None if monitor is None else _on_chip(monitor, _taken(front_end, stretch.samples, place))
     try:
-        rpm = speed_of(given, stretch.samples, rate, *places)
-        found = diagnosed(given, stretch.samples[:, places[0]], rate, rpm, *healthy)
+        rpm = speed_of(given, stretch.samples, rate, place, stretch.speeds)
+        found = diagnosed(given, stretch.samples[:, place], rate, rpm, *healthy)
     except ValueError as error:
         return Seen(stretch.origin, stretch.state, seconds, None, str(error), on_chip)
     return Seen(stretch.origin, stretch.state, seconds, found, "", on_chip)
 
 
-def _stretches(parts: Parts, part: int) -> Iterator[_Stretch]:
+def speeds_in(
+    given: BearingConfig, recording: Recording, samples: np.ndarray, channels: Sequence[str], part: slice
+) -> np.ndarray | None:
+    """The shaft's speed at each of the samples of a part of a recording, (n,), where a column has it: one that is no channel,
+    or the one of the channels that `given.rpm_column` names; else None."""
+    if given.rpm_column is None:
+        return None
+    if given.rpm_column in channels or recording.speed is None:
+        return np.asarray(samples[:, given.speed_place(channels)])
+    return np.asarray(recording.speed[part])
+
+
+def _stretches(parts: Parts, given: BearingConfig, part: int) -> Iterator[_Stretch]:
     """Of each recording and state the longest stretch without a gap that windows of a part cover."""
     for kept, divided in zip(parts.recordings, parts.divided, strict=True):
         # Windows are of the samples that are kept, lines of the sensor's own.
@@ -216,10 +229,11 @@ def _stretches(parts: Parts, part: int) -> Iterator[_Stretch]:
             if not len(runs):
                 continue
             first, past = runs[np.argmax(runs[:, 1] - runs[:, 0])]
-            samples = recording.samples[first : min(past, first + MOST_SAMPLES)]
-            yield _Stretch(
-                recording.name, state, samples if parts.recorded is None else samples[:, list(parts.recorded)]
-            )
+            taken = slice(first, min(past, first + MOST_SAMPLES))
+            samples = recording.samples[taken]
+            samples = samples if parts.recorded is None else samples[:, list(parts.recorded)]
+            speeds = speeds_in(given, recording, samples, parts.channels, taken)
+            yield _Stretch(recording.name, state, samples, speeds)
 
 
 def _states(recording: Recording) -> dict[str, np.ndarray]:

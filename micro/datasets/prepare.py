@@ -31,6 +31,7 @@ from micro.datasets.pieces import AnyTarget, Parts, Pieces, Range, Target, Targe
 from micro.datasets.prepared import Prepared
 from micro.datasets.regression_windows import regression_parts
 from micro.datasets.rig_windows import rig_parts
+from micro.datasets.speeds import speed_column
 from micro.datasets.table_windows import table_parts
 from micro.datasets.text import TextPart, text_parts
 from micro.datasets.unlabeled import NO_CLASS
@@ -82,8 +83,10 @@ def prepare(config: Config, fold: int = 0) -> Prepared:
     more = (config.sources,) if config.sources else ()
     of_fold = {"fold": fold} if getattr(config.data, "folds", None) else {}
     of_modes = {} if config.modes is None else {"modes": config.modes.ranges(config.features.arithmetic)}
+    column = speed_column(config)
+    of_speed = {} if column is None else {"speed": column}
     source = SOURCES[type(config.data)]
-    parts = source(config.data, config.features, student, config.seed, inputs, *more, **of_fold, **of_modes)
+    parts = source(config.data, config.features, student, config.seed, inputs, *more, **of_fold, **of_modes, **of_speed)
     parts = with_known_modes(parts, config)
     main = "; samples of further sources stay as they are" if config.sources else ""
     if apart is None:

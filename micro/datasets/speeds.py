@@ -7,11 +7,20 @@ from dataclasses import replace
 
 import numpy as np
 
+from micro.config import Config
+from micro.config.bearing import speed_beside
 from micro.datasets import store
 from micro.datasets.recording import Recording
 from micro.detection.modes import OFF, UNKNOWN, Ranges
 from micro.errors import DataError
 from micro.support.wording import counted, was
+
+
+def speed_column(config: Config) -> str | None:
+    """A column of the files with a speed or load that is read without being a channel with features: that of bands in orders,
+    of operating modes, or of a bearing's shaft."""
+    beside = speed_beside(config.bearing, config.data, config.teacher.columns)
+    return config.features.speed_column or (beside if config.modes is None else config.modes.column)
 
 
 def with_speed(

@@ -52,17 +52,18 @@ def table_parts(
     *,
     fold: int = 0,
     modes: Ranges | None = None,
+    speed: str | None = None,
 ) -> Parts:
     """Read the files and divide their healthy windows into the four parts; all others are for the test, but for known faults.
 
     `seed` is that of augmented copies. Where the config has folds, `fold` is the one whose healthy windows are tested. `modes`
-    tell operating modes apart, where there are some; windows of none are in no part.
+    tell operating modes apart, where there are some; windows of none are in no part. `speed` is the column of
+    `speed_column`.
 
     Raises:
         DataError: Names what is missing, damaged or too little.
     """
     window = 1 if data.pictures else inputs.window(settings)
-    speed = settings.speed_column if modes is None else modes.column
     last = settings.speed_column is not None
     recordings, channels, notes = table.load(inputs.read_from(data), window, speed=speed, last=last)
     named = find_files(data.files, data.folder)

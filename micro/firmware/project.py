@@ -225,7 +225,7 @@ def project_files(
         inputs = firmware.newest(np.zeros((1, *firmware.front_end.shape), np.int8)).size
         context["forward"] = forward_context(firmware, forward, channels[0] if channels else (), inputs)
         common = {**COMMON, "app.c": "common/forward.c.j2"}
-    stage = _stage_files(firmware, graph, digest, name)
+    stage = stage_files(firmware, graph, digest, name)
     if context["summarizes"] and isinstance(firmware.decider, Detector):
         around = (firmware.hops or firmware.front_end, firmware.decider, digest, name, firmware.commissioning)
         stage |= summary_files(*around, vibration=firmware.vibration is not None, period=period)
@@ -236,7 +236,7 @@ def project_files(
     return assembled(stage, firmware.deployed, context, common, board, runtime, class_names=class_names)
 
 
-def _stage_files(firmware: Firmware, graph: Graph, digest: str, name: str) -> dict[str, bytes]:
+def stage_files(firmware: Firmware, graph: Graph, digest: str, name: str) -> dict[str, bytes]:
     """Front end and last stage."""
     around = (firmware.hops or firmware.front_end, firmware.scaling)
     if isinstance(firmware.decider, Recognizer):

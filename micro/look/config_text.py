@@ -16,14 +16,14 @@ from micro.datasets.enough import require_enough
 from micro.datasets.prepare import prepare
 from micro.detection.threshold import least_rate
 from micro.errors import MicroError
-from micro.look.suggest import NAMED, Suggestion
+from micro.look.suggest import NAMED, VIBRATION, Suggestion
 from micro.look.survey import Survey
 from micro.look.surveyed import Surveyed
 from micro.support.c_names import as_identifier
 from micro.support.wording import counted, listed
 
 # Above this rate in Hz signals are taken for vibration or sound, above the other for motion, else for slow process data.
-FAST, MOTION = 500.0, 10.0
+FAST, MOTION = VIBRATION, 10.0
 # A run needs some such number of windows.
 FEWEST_WINDOWS = 60
 # The fraction of windows that is trained on; the fewest steps of an epoch, where windows are enough; and steps after which

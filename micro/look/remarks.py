@@ -2,12 +2,42 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 
 from micro.datasets.missing import SELDOM
 from micro.datasets.precision import Precision, joined
 from micro.look.surveyed import Surveyed
+
+# Words in the name of a column that holds the speed of a shaft; and the highest values in RPM that one reaches, at least and at
+# most: below are speeds in other units, above what no shaft of a machine does.
+SPEED_WORDS = ("rpm", "speed", "drehzahl", "tacho", "tach", "rev", "revs", "umin")
+LEAST_RPM, MOST_RPM = 30.0, 200_000.0
+
+
+def speeds(files: Sequence[Surveyed], columns: Sequence[str], vibrates: bool) -> list[str]:
+    """Sentences on channels that by name and values are probably the speed of a shaft, and the keys that take it as one."""
+    names = columns or [channel.name for channel in files[0].channels]
+    said = []
+    for name in names if len(names) > 1 else ():
+        held = [channel for file in files for channel in file.channels if channel.name == name]
+        words = re.findall(r"[a-z]+", re.sub(r"([a-z])([A-Z])", r"\1 \2", name).lower())
+        low, high = min((c.low for c in held), default=-1.0), max((c.high for c in held), default=-1.0)
+        if not set(words) & set(SPEED_WORDS) or not (low >= 0 and LEAST_RPM <= high <= MOST_RPM):
+            continue
+        keys = [f"[modes] column = {name!r} for a threshold in each range of speed"]
+        if vibrates:
+            keys += [
+                f"features.orders = 'channel' with speed_column = {name!r} for bands in orders of it",
+                f"[bearing] rpm_column = {name!r} to name the part of a bearing that is damaged",
+            ]
+        leave = "; then leave it out of data.columns" if columns else ""
+        said.append(
+            f"column {name!r} is probably the speed of a shaft, by its name and values of {low:.4g} to {high:.4g}; as it is "
+            f"the model learns it as a channel, and what it is for is said by {' or '.join(keys)}{leave}"
+        )
+    return said
 
 
 def never_changes(found: Sequence[Surveyed]) -> bool:

@@ -13,11 +13,14 @@ from micro.datasets import cells as cell
 from micro.datasets.find import matches, placed
 from micro.look.given import NOTHING, ContradictionError, Given
 from micro.look.naming import classes_of, is_faulty, is_healthy, names_a_fault
+from micro.look.remarks import speeds
 from micro.look.survey import Survey
 from micro.support.wording import listed
 
 # Labels that mean healthy.
 HEALTHY_LABELS = ("0", "false", "normal", "healthy", "good", "ok", "io", "baseline", "none", "gut", "no fault")
+# The lowest rate in Hz of what is taken for vibration.
+VIBRATION = 500.0
 # Names that a sentence lists.
 NAMED = 6
 
@@ -46,6 +49,10 @@ def suggest(survey: Survey, given: Given = NOTHING) -> Suggestion:
         ContradictionError: Where nothing in the files tells what the task that is given needs, naming what would.
     """
     made = _suggested(survey, given)
+    if made.task == "anomaly" and survey.files[0].channels:
+        vibrates = (survey.rate or 0.0) >= VIBRATION
+        more = speeds(survey.files, survey.settings.get("columns", ()), vibrates)
+        made = replace(made, reasons=(*made.reasons, *more))
     if "group" not in given.settings:
         return made
     if made.task == "anomaly":

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from micro.config.bearing import BearingConfig
-from micro.datasets.bearing_lines import BearingLines, Seen, diagnosed, speed_of
+from micro.datasets.bearing_lines import BearingLines, Seen, diagnosed, speed_of, speeds_in
 from micro.datasets.recording import Recording
 from micro.runs.report_parts import Part
 from micro.signal.bearing_monitor import BearingMonitor, Diagnosing
@@ -154,7 +154,8 @@ def _line(given: BearingConfig, report: BearingReport, recording: Recording, cha
     first, past = runs[np.argmax(runs[:, 1] - runs[:, 0])]
     samples, rate, place = recording.samples[first:past], recording.sample_rate, given.place(channels)
     try:
-        rpm = speed_of(given, samples, rate, place, given.speed_place(channels))
+        speeds = speeds_in(given, recording, samples, channels, slice(first, past))
+        rpm = speed_of(given, samples, rate, place, speeds)
         return str(diagnosed(given, samples[:, place], rate, rpm, Band(*report.band), report.baseline))
     except ValueError as error:
         return f"not diagnosed: {error}"

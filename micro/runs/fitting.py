@@ -35,6 +35,7 @@ def fit(
     metrics: Sequence[str | keras.metrics.Metric] = (),
     callbacks: Sequence[keras.callbacks.Callback] = (),
     class_weight: dict[int, float] | None = None,
+    sample_weight: np.ndarray | None = None,
 ) -> History:
     """Train as a section of a config says, with Adam, its rate brought down to nothing; the learning curves."""
     steps = max(1, part.epochs * -(-len(y) // part.batch_size))
@@ -54,6 +55,7 @@ def fit(
         batch_size=part.batch_size,
         callbacks=list(callbacks),
         class_weight=class_weight,
+        sample_weight=sample_weight,
         verbose=0,
     )
     return {name: [float(v) for v in values] for name, values in sorted(fitted.history.items())}

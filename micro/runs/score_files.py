@@ -25,7 +25,7 @@ from micro.datasets.pieces import Targets
 from micro.datasets.recording import Recording, cut
 from micro.datasets.regression import load_to_score
 from micro.datasets.sources import join
-from micro.datasets.speeds import modes_of
+from micro.datasets.speeds import modes_of, speed_column
 from micro.datasets.split import file_scalings
 from micro.datasets.views import Views
 from micro.detection.detector import Detector, Status, decide
@@ -186,7 +186,9 @@ def read_to_score(run_folder: str | Path, files: Sequence[str | Path], *, channe
         recordings, found, notes = load_to_score(config.data, window, channels, names)
     else:
         last = config.features.speed_column is not None
-        speed = config.features.speed_column if config.modes is None else config.modes.column
+        speed = speed_column(config)
+        if speed in channels and not last:
+            speed = None  # a run of an earlier version, of which the speed of the bearing's shaft was a channel
         recordings, found, notes = table.load(tables, window, channels, names, speed, last=last)
     if not channels and len(found) != 1:
         raise RunError(

@@ -31,12 +31,14 @@ def plain_config(config: Config, out: Path, within: Path | None = None) -> dict[
     return plain
 
 
-def config_from_plain(plain: dict[str, Any], out: Path) -> Config:
+def config_from_plain(plain: object, out: Path) -> Config:
     """The config that a run's folder keeps, its models' paths taken from there.
 
     Raises:
         ValueError: In one line for what is no config.
     """
+    if not isinstance(plain, dict):
+        raise ValueError(f"manifest.json: config is no section of settings but {type(plain).__name__}")
     sides = {}
     for side in ("teacher", "student"):
         section = plain.get(side)

@@ -8,23 +8,21 @@ from typing import Any, Unpack
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.base import BaseEstimator, OutlierMixin
-from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
+from sklearn.base import OutlierMixin
+from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from micro.detection.detector import Detector, Settings, make_detector
-from micro.errors import ModelError
+from micro.detection.threshold import Threshold
 from micro.firmware.layout import Runtime
-from micro.runs.firmware import Firmware
+from micro.scikit_learn.estimator import StudentEstimator, rows_as_they_are, windows_of_rows
 from micro.scikit_learn.project import files_of, write
-from micro.scikit_learn.saved import Saved, read_saved, saved_bytes
+from micro.scikit_learn.saved import Saved
 from micro.scikit_learn.student import Recipe, scores_of, train
 from micro.scikit_learn.teacher import require_teacher
 from micro.signal import FrontEnd
-from micro.support.files import write_bytes
 
 
-class AnomalyDetector(OutlierMixin, BaseEstimator):
+class AnomalyDetector(OutlierMixin, StudentEstimator):
     """An int8 autoencoder that learns what is healthy and runs on a microcontroller, as an estimator of scikit-learn.
 
     `fit` scales the features, trains the autoencoder, converts it to int8 (`micro.convert`) and sets a threshold on rows that
@@ -64,7 +62,8 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         ['pump_front_end.h', 'pump_detector.h']
     """
 
-    firmware_: Firmware
+    kind = "AnomalyDetector"
+    threshold_: Threshold
 
     def __init__(
         self,
@@ -110,9 +109,8 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         healthy = _healthy(y, len(x))
         grouped = None if groups is None else np.asarray(groups)[healthy]
         front_end = self.front_end or rows_as_they_are(x.shape[1])
-        windows = _windows(x[healthy], front_end)
-        random = check_random_state(self.random_state)
-        trained = train(front_end, windows, grouped, self._recipe(), int(random.randint(2**31 - 1)))
+        windows = windows_of_rows(x[healthy], front_end)
+        trained = train(front_end, windows, grouped, self._recipe(), self._seed())
         self.firmware_, self.converted_ = trained.firmware, trained.converted
         self.threshold_, self.loss_, self._kept = trained.threshold, trained.loss, trained.kept
         return self
@@ -175,73 +173,13 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         firmware = replace(self.firmware_, decider=detector)
         return write(directory, files_of(firmware, self._kept, name, board, runtime), board)
 
-    def save(self, path: str | Path) -> Path:
-        """Write the fitted detector to one file without pickle: a zip of a .tflite and a .json. Returns the path.
-
-        Parameters are kept, except for a `teacher`, and a `random_state` that is no integer, which become None.
-        """
-        self._detector()
-        return write_bytes(path, saved_bytes(self._saved()))
-
-    @classmethod
-    def load(cls, path: str | Path) -> AnomalyDetector:
-        """A detector that `save` wrote. Nothing in the file is executed.
-
-        Raises:
-            OSError: If there is no file.
-            ModelError: If it is another kind of file, or damaged.
-
-        Examples:
-            >>> healthy = np.random.default_rng(0).normal(size=(40, 3))
-            >>> detector = micro.AnomalyDetector(epochs=1, false_alarm_rate=0.1).fit(healthy)
-            >>> loaded = micro.AnomalyDetector.load(detector.save("pump.zip"))
-            >>> (loaded.score_samples(healthy) == detector.score_samples(healthy)).all()
-            True
-        """
-        saved = read_saved(path)
-        unknown = sorted(set(saved.parameters) - set(cls._get_param_names()))
-        if unknown:
-            raise ModelError(f"{path} has a parameter {unknown[0]!r}, which this version does not know")
-        made = cls(**saved.parameters)
-        try:
-            made._require_parameters()
-        except (ValueError, TypeError) as error:
-            raise ModelError(f"{path} is damaged: {error}") from None
-        made._restore(saved)
-        return made
-
-    def __getstate__(self) -> dict[str, Any]:
-        state = dict(super().__getstate__())
-        if "firmware_" in state:
-            # Bytes and arrays in place of this package's classes, so that a pickle depends on their form alone.
-            fitted = ("firmware_", "converted_", "threshold_", "loss_", "_kept")
-            state = {key: value for key, value in state.items() if key not in fitted}
-            state["_fitted"] = saved_bytes(replace(self._saved(), parameters={}))
-        return state
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        fitted = state.pop("_fitted", None)
-        super().__setstate__(state)
-        if fitted is not None:
-            self._restore(read_saved(fitted))
-
     def _require_parameters(self) -> None:
-        """ValueError for a parameter out of its range."""
+        super()._require_parameters()
         for name in ("false_alarm_rate", "calibration_fraction"):
             if not 0 < getattr(self, name) < 1:
                 raise ValueError(f"{name} must be between 0 and 1, got {getattr(self, name)!r}")
-        for name, least in (("epochs", 0), ("batch_size", 1), ("synthetic_rows", 1)):
-            if int(getattr(self, name)) != getattr(self, name) or getattr(self, name) < least:
-                raise ValueError(f"{name} must be an integer of at least {least}, got {getattr(self, name)!r}")
-        if not self.learning_rate > 0:
-            raise ValueError(f"learning_rate must be above 0, got {self.learning_rate!r}")
-        if self.front_end is not None and not isinstance(self.front_end, FrontEnd):
-            raise ValueError(f"front_end must be a micro.FrontEnd, got {type(self.front_end).__name__}")
-        if self.front_end is not None and self.front_end.conditioning.changes:
-            raise ValueError(
-                "front_end: rows of X are windows, and decimate and filter are for streams; filter samples before windows are "
-                "cut, or use keras-kd run"
-            )
+        if int(self.synthetic_rows) != self.synthetic_rows or self.synthetic_rows < 1:
+            raise ValueError(f"synthetic_rows must be an integer of at least 1, got {self.synthetic_rows!r}")
         require_teacher(self.teacher)
 
     def _recipe(self) -> Recipe:
@@ -265,54 +203,15 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
     def _scored(self, X: npt.ArrayLike) -> tuple[Detector, np.ndarray]:
         """The detector, and the integer score of each row."""
         detector = self._detector()
-        front_end = self.firmware_.front_end
-        assert isinstance(front_end, FrontEnd)
-        return detector, scores_of(self.firmware_, _windows(self._checked(X, reset=False), front_end))
-
-    def _checked(self, X: npt.ArrayLike, reset: bool) -> np.ndarray:
-        """Rows as scikit-learn checks them: finite numbers, and the columns that were fitted; windows as one row each."""
-        if isinstance(self.front_end, FrontEnd) and np.ndim(X) == 3:
-            X = _windows(np.asarray(X), self.front_end).reshape(len(np.asarray(X)), -1)
-        return np.asarray(validate_data(self, X, dtype=(np.float64, np.float32), reset=reset))
+        return detector, scores_of(self.firmware_, self._windows(X))
 
     def _saved(self) -> Saved:
-        parameters = self.get_params(deep=False) | {"teacher": None}
-        if not isinstance(self.random_state, (int, np.integer)):
-            parameters["random_state"] = None
-        names = getattr(self, "feature_names_in_", None)
-        return Saved(
-            parameters,
-            self.firmware_,
-            self.converted_,
-            self.threshold_,
-            self.loss_,
-            self._kept,
-            self.n_features_in_,
-            None if names is None else tuple(names.tolist()),
-        )
+        return replace(self._common(), threshold=self.threshold_)
 
     def _restore(self, saved: Saved) -> None:
-        """Take what was fitted."""
-        self.firmware_ = saved.firmware
-        self.converted_, self.threshold_, self.loss_ = saved.converted, saved.threshold, saved.loss
-        self._kept, self.n_features_in_ = saved.kept, saved.features
-        if saved.feature_names is not None:
-            self.feature_names_in_ = np.array(saved.feature_names, object)
-
-
-def rows_as_they_are(features: int) -> FrontEnd:
-    """A front end for which a row of features is one sample of as many channels."""
-    return FrontEnd(("raw",), window=1, hop=1, channels=features, frame=1, detrend="none")
-
-
-def _windows(X: np.ndarray, front_end: FrontEnd) -> np.ndarray:
-    """Rows as the front end takes them, (n, window, channels)."""
-    wanted = (front_end.window, front_end.channels)
-    if X.shape[1:] not in (wanted, (wanted[0] * wanted[1],)):
-        raise ValueError(
-            f"X must have the shape (n, {wanted[0]}, {wanted[1]}), as the front end takes windows, got {X.shape}"
-        )
-    return np.asarray(X.reshape(-1, *wanted))
+        super()._restore(saved)
+        assert saved.threshold is not None
+        self.threshold_ = saved.threshold
 
 
 def _healthy(y: npt.ArrayLike | None, count: int) -> np.ndarray:

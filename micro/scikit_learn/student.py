@@ -148,7 +148,7 @@ def _converted(x: np.ndarray, lesson: Lesson | None, recipe: Recipe, seed: int) 
     from micro.runs import models
     from micro.runs.fitting import seed_everything
 
-    with _random_numbers_kept():
+    with random_numbers_kept():
         seed_everything(seed, "student")
         sizes = recipe.sizes or _sizes_for(x.shape[1])
         student = models.build("autoencoder", sizes, x.shape[1:], None, "student")
@@ -184,7 +184,7 @@ def _sizes_for(features: int) -> tuple[int, ...]:
 
 
 @contextlib.contextmanager
-def _random_numbers_kept() -> Iterator[None]:
+def random_numbers_kept() -> Iterator[None]:
     """Python's and NumPy's global random numbers go on afterwards as if nothing had been seeded."""
     python, numpy = random.getstate(), np.random.get_state()
     try:

@@ -45,18 +45,18 @@ def lesson_of(
     from micro.runs.score_teacher import Member, targets_of_scores
 
     rows = unscaled(scaled, scaling)
-    if _is_fitted(teacher):
+    if is_fitted(teacher):
         score = _scorer(teacher)
         healthy = _checked(score(rows), rows, teacher)
     else:
         healthy = np.empty(len(rows))
         for mine, others in _folds(len(rows), groups, seed):
-            healthy[mine] = _checked(_scorer(_fitted(teacher, rows[others]))(rows[mine]), rows[mine], teacher)
-        score = _scorer(_fitted(teacher, rows))
+            healthy[mine] = _checked(_scorer(fitted(teacher, rows[others]))(rows[mine]), rows[mine], teacher)
+        score = _scorer(fitted(teacher, rows))
     mean, deviation = float(healthy.mean()), float(healthy.std())
     if not deviation > 1e-6 * max(1.0, abs(mean)):
         raise ValueError(
-            f"teacher: {_name(teacher)} gives all {len(rows)} healthy rows the same score, {mean:.4g}: there is nothing to "
+            f"teacher: {name_of(teacher)} gives all {len(rows)} healthy rows the same score, {mean:.4g}: there is nothing to "
             "learn from it"
         )
     member = Member(score, mean, deviation)
@@ -74,10 +74,10 @@ def unscaled(scaled: np.ndarray, scaling: Scaling) -> np.ndarray:
 
 def require_teacher(teacher: Any) -> None:
     """ValueError for what gives no score of anomaly."""
-    if teacher is not None and not (_is_keras(teacher) or _method(_last(teacher)) is not None):
+    if teacher is not None and not (is_keras(teacher) or _method(_last(teacher)) is not None):
         raise ValueError(
             "teacher must be a detector of scikit-learn or PyOD, with decision_function or score_samples, or a Keras model, "
-            f"got {_name(teacher)}"
+            f"got {name_of(teacher)}"
         )
 
 
@@ -93,17 +93,19 @@ def _folds(count: int, groups: np.ndarray | None, seed: int) -> Iterator[tuple[n
         yield folds == fold, folds != fold
 
 
-def _fitted(teacher: Any, rows: np.ndarray) -> Any:
+def fitted(teacher: Any, *data: np.ndarray) -> Any:
+    """A copy of a teacher that is fitted on rows, and of a classifier their classes; the teacher itself stays as it is."""
     from sklearn.base import clone
 
-    return clone(teacher).fit(rows)
+    return clone(teacher).fit(*data)
 
 
-def _is_fitted(teacher: Any) -> bool:
+def is_fitted(teacher: Any) -> bool:
+    """Whether a teacher can judge as it is."""
     from sklearn.exceptions import NotFittedError
     from sklearn.utils.validation import check_is_fitted
 
-    if _is_keras(teacher) or not hasattr(teacher, "fit"):
+    if is_keras(teacher) or not hasattr(teacher, "fit"):
         return True
     try:
         check_is_fitted(teacher)
@@ -114,7 +116,7 @@ def _is_fitted(teacher: Any) -> bool:
 
 def _scorer(teacher: Any) -> Scorer:
     """A fitted teacher's scores, the higher the more anomalous."""
-    if _is_keras(teacher):
+    if is_keras(teacher):
         return lambda rows: _keras_scores(teacher, rows)
     # PyOD's scores grow with anomaly, scikit-learn's with normality.
     sign = 1.0 if type(_last(teacher)).__module__.startswith("pyod.") else -1.0
@@ -139,13 +141,13 @@ def _keras_scores(model: Any, rows: np.ndarray) -> np.ndarray:
 
 def _checked(scores: np.ndarray, rows: np.ndarray, teacher: Any) -> np.ndarray:
     if scores.shape != (len(rows),):
-        raise ValueError(f"teacher: {_name(teacher)} gives scores of shape {scores.shape} for {len(rows)} rows")
+        raise ValueError(f"teacher: {name_of(teacher)} gives scores of shape {scores.shape} for {len(rows)} rows")
     if not np.isfinite(scores).all():
-        raise ValueError(f"teacher: {_name(teacher)} gives scores that are not finite")
+        raise ValueError(f"teacher: {name_of(teacher)} gives scores that are not finite")
     return scores
 
 
-def _is_keras(teacher: Any) -> bool:
+def is_keras(teacher: Any) -> bool:
     """Whether it is a Keras model, without importing Keras for what is none."""
     return any(base.__module__.startswith("keras.") and base.__name__ == "Model" for base in type(teacher).__mro__)
 
@@ -162,5 +164,6 @@ def _method(teacher: Any) -> str | None:
     return next((name for name in ("decision_function", "score_samples") if hasattr(teacher, name)), None)
 
 
-def _name(teacher: Any) -> str:
+def name_of(teacher: Any) -> str:
+    """What messages call it."""
     return type(teacher).__name__

@@ -188,12 +188,20 @@ def _plain(path: Path) -> dict[str, Any] | None:
     """A JSON object, or None where there is none or it is being written."""
     try:
         held = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return held if isinstance(held, dict) else None
 
 
 def _read(space: Workspace, name: str) -> Job | None:
+    """A job by its files; None where they are missing, or hold what no studio has written."""
+    try:
+        return _known(space, name)
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return None
+
+
+def _known(space: Workspace, name: str) -> Job | None:
     end = _file(space, name, "end")
     try:
         return _ended(space, name, end.stat().st_mtime_ns)
@@ -207,7 +215,7 @@ def _read(space: Workspace, name: str) -> Job | None:
     if process["born"] is not None and _born(int(process["pid"])) == process["born"]:
         return job
     # It may have ended after the first look.
-    return _read(space, name) if end.exists() else replace(job, state="lost")
+    return _known(space, name) if end.exists() else replace(job, state="lost")
 
 
 def _asked(space: Workspace, name: str) -> Job | None:

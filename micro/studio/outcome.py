@@ -23,6 +23,8 @@ from micro.studio.workspace import Workspace, checked_name, free_name
 Handler = Callable[[Request], Awaitable[Response]]
 # Bytes of a project that are sent at a time, and kept in memory while it is packed.
 BLOCK, IN_MEMORY = 64 * 1024, 16 * 2**20
+# The rates of false alarms that a config is made to ask for.
+LEAST_RATE, MOST_RATE = 0.001, 0.5
 # Windows that are listed at most.
 MOST_MISJUDGED, MOST_SCORED = 100, 20_000
 
@@ -160,13 +162,14 @@ def _misjudged(space: Workspace) -> Handler:
 
 
 def _with_threshold(space: Workspace) -> Handler:
-    """The config that a threshold makes, and the command that trains by it."""
+    """The config that asks for the rate of false alarms of a threshold: training sets a threshold of its own by it."""
 
     def made(name: str, rate: float) -> dict[str, Any]:
         text = config_text(space, name)
         if text is None:
             raise ValueError(f"the config of run {name!r} is not in this folder")
-        return {"text": with_setting(text, "detect", "false_alarm_rate", round(min(0.5, max(0.001, rate)), 4))}
+        asked = round(min(MOST_RATE, max(LEAST_RATE, rate)), 4)
+        return {"text": with_setting(text, "detect", "false_alarm_rate", asked), "rate": asked}
 
     async def handle(request: Request) -> Response:
         body = await body_of(request)

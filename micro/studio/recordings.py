@@ -110,11 +110,13 @@ async def receive(space: Workspace, name: str, given: str, content: AsyncIterato
         number, place = 1, target
         while True:
             try:
-                os.link(partial, place)  # unlike a rename this replaces nothing
+                # Whoever makes the file has the name, on file systems without hard links too; what it is renamed over is empty.
+                place.open("xb").close()
                 break
             except FileExistsError:
                 number += 1
                 place = target.with_name(f"{target.stem}-{number}{target.suffix}")
+        partial.replace(place)
     finally:
         partial.unlink(missing_ok=True)
     return place.relative_to(folder).as_posix()

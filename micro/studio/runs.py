@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from micro.runs.run_report import RunReport
 from micro.studio.workspace import Workspace, checked_name
 
 # The most bytes of a report.json that are read.
@@ -21,6 +22,8 @@ SIZES = (
 ARENAS = ("arena_bytes_32bit", "arena_bytes_cmsis_nn", "arena_bytes_cmsis_nn_mve")
 # The metrics that runs are compared by, the first that a run has.
 METRICS = ("auc", "accuracy", "macro_auc", "r2", "rmse")
+# Figures from here on are none.
+MOST = 1e300
 
 
 @dataclass(frozen=True)
@@ -57,35 +60,47 @@ def _line(name: str, path: Path, changed: int) -> RunLine:
     seconds = changed / 1e9
     if report is None:
         return RunLine(name, seconds, headline="its report.json cannot be read")
-    verdict = report.get("verdict") or {}
+    verdict, footprint = _part(report, "verdict"), _part(report, "footprint")
     metric, value = _figure(report)
-    footprint = report.get("footprint") or {}
     return RunLine(
         name,
         seconds,
-        report.get("task"),
-        verdict.get("grade"),
-        verdict.get("headline"),
+        _as_text(report.get("task")),
+        _as_text(verdict.get("grade")),
+        _as_text(verdict.get("headline")),
         metric,
         value,
-        footprint.get("model_bytes"),
+        _as_count(footprint.get("model_bytes")),
         _ram(footprint),
-        (report.get("parameters") or {}).get("student"),
+        _as_count(_part(report, "parameters").get("student")),
     )
+
+
+def _part(report: dict[str, Any], key: str) -> dict[str, Any]:
+    """A part of a report that may hold anything; empty where it is no object."""
+    held = report.get(key)
+    return held if isinstance(held, dict) else {}
+
+
+def _as_text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _as_count(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def _figure(report: dict[str, Any]) -> tuple[str | None, float | None]:
     """The metric that runs are compared by, and the int8 student's."""
-    figures = _models(report).get("student_int8") or {}
-    for metric in METRICS:
-        if isinstance(figures.get(metric), int | float):
-            return metric, float(figures[metric])
-    return next(((key, value) for key, value in figures.items() if isinstance(value, int | float)), (None, None))
+    found = _models(report).get("student_int8") or {}
+    figures = {key: value for key, value in found.items() if isinstance(value, int | float) and abs(value) < MOST}
+    metric = next((each for each in (*METRICS, *figures) if each in figures), None)
+    return (None, None) if metric is None else (metric, float(figures[metric]))
 
 
 def _ram(footprint: dict[str, Any]) -> int | None:
     """RAM of the arena on a 32-bit chip with whatever kernels take most, as reports say it."""
-    sizes = [size for key, size in footprint.items() if key in ARENAS and isinstance(size, int)]
+    sizes = [size for key, each in footprint.items() if key in ARENAS and (size := _as_count(each)) is not None]
     return max(sizes, default=None)
 
 
@@ -110,6 +125,10 @@ def report_of(space: Workspace, name: str) -> dict[str, Any]:
     report = _read(folder_of(space, name) / "report.json")
     if report is None:
         raise ValueError(f"the report.json of run {name!r} cannot be read")
+    try:
+        RunReport.from_dict(report)
+    except ValueError as error:
+        raise ValueError(f"the report.json of run {name!r} cannot be read: {error}") from None
     return report
 
 

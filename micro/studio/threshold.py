@@ -86,7 +86,7 @@ def moved(folder: Path, report: Mapping[str, Any], scored: Sequence[Mapping[str,
     sessions = [np.asarray(each, dtype=np.float64) for each in calibration_sessions(folder)]
     faulty = _by_file(scored)
     now = float(report["threshold"])
-    every = np.concatenate([*sessions, *faulty])
+    every = np.concatenate([*sessions, *(each.scores for each in faulty)])
     low, high = float(np.quantile(every, 0.01)), float(np.quantile(every, 0.99))
     spread = max(high - low, abs(now) * 0.5, 1e-9)
     values = np.unique(np.append(np.linspace(min(low, now - 0.5 * spread), max(high, now + 0.5 * spread), STEPS), now))
@@ -103,29 +103,40 @@ def moved(folder: Path, report: Mapping[str, Any], scored: Sequence[Mapping[str,
     }
 
 
-def _by_file(scored: Sequence[Mapping[str, Any]]) -> list[np.ndarray]:
-    """Scores of each file in order, without windows that have none."""
-    found: dict[str, list[float]] = {}
+@dataclass(frozen=True)
+class Scored:
+    """Windows of a recording that have a score, in order: that, and the seconds at which each begins, NaN where no rate is
+    known; both (n,). Windows at fault, or with the machine off, lie between them."""
+
+    scores: np.ndarray
+    seconds: np.ndarray
+
+
+def _by_file(scored: Sequence[Mapping[str, Any]]) -> list[Scored]:
+    """The windows of each file."""
+    found: dict[str, list[tuple[float, float]]] = {}
     for window in scored:
         if isinstance(window.get("score"), int | float):
-            found.setdefault(str(window["file"]), []).append(float(window["score"]))
-    return [np.array(scores) for scores in found.values()]
+            seconds = window.get("seconds")
+            at = float(seconds) if isinstance(seconds, int | float) else np.nan
+            found.setdefault(str(window["file"]), []).append((float(window["score"]), at))
+    return [Scored(*np.array(rows).T) for rows in found.values()]
 
 
 def _at(
     threshold: float,
     sessions: Sequence[np.ndarray],
-    faulty: Sequence[np.ndarray],
+    faulty: Sequence[Scored],
     counting: Counting,
     seconds: float | None,
 ) -> dict[str, float | None]:
     healthy = np.concatenate(sessions)
     begun = sum(len(_alarms(each, threshold, counting)) for each in sessions)
-    firsts = [_alarms(each, threshold, counting)[:1] for each in faulty]
+    firsts = [each.seconds[_alarms(each.scores, threshold, counting)[:1]] for each in faulty]
     found = [first[0] for first in firsts if len(first)]
-    hop, window = counting.hop_seconds, counting.window_seconds
+    window = counting.window_seconds
     # A window is judged at its end.
-    delay = float(np.median(found)) * hop + window if found and hop is not None and window is not None else None
+    delay = float(np.median(found)) + window if found and window is not None and np.isfinite(found).all() else None
     return {
         "windows_above": float((healthy > threshold).mean()),
         "alarms_a_day": None if seconds is None else begun / seconds * DAY,

@@ -47,8 +47,9 @@ if (hasThreshold === "1") {
   guarded(null, thresholds);
   on("with-threshold", async () => {
     const rate = found.windows_above[Number(one("threshold").value)];
-    const { text } = await post(`${base}/threshold`, { rate });
+    const { text, rate: asked } = await post(`${base}/threshold`, { rate });
     one("threshold-config").value = text;
+    one("threshold-label").textContent = `The config with detect.false_alarm_rate = ${asked}`;
     for (const id of ["threshold-config", "threshold-label", "train-threshold"]) one(id).hidden = false;
   });
   on("train-threshold", async () => {
