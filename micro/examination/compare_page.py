@@ -11,6 +11,8 @@ from micro.support.html import chart, drawing, figure, page, plain
 
 # Metrics that are better the lower they are, and models' colors by run.
 LOWER_IS_BETTER = (NAMES["regression"],)
+# Of the picture of figures, as a fraction of their middle.
+LEAST_SPAN = 0.1
 COLORS = ("#0b6e99", "#c2571a", "#3a7d2c", "#444444", "#8e4585", "#c2881a")
 
 
@@ -100,6 +102,10 @@ def figures_chart(found: Compared) -> dict[str, str] | None:
         return None
     axes.set_yticks(places, labels, fontsize=8)
     axes.set(ylim=(len(places) - 0.5, -0.5), xlabel=plain(metric))
+    low, high = axes.get_xlim()
+    if high - low < LEAST_SPAN * abs(high + low) / 2:  # what is hardly apart should look so
+        middle, half = (low + high) / 2, LEAST_SPAN * abs(high + low) / 4
+        axes.set_xlim(middle - half, middle + half)
     axes.grid(axis="x", color="#dddddd", linewidth=0.6)
     return chart(metric, f"{metric} of each run's test, with the standard deviation over seeds or folds.", drawn, data)
 

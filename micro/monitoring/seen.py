@@ -118,6 +118,8 @@ def in_bins(scores: np.ndarray, threshold: float) -> np.ndarray:
 def _quantile(counts: np.ndarray, bounds: np.ndarray, fraction: float) -> float:
     """The score below which that fraction lies; what is in the last bin lies at its lower bound."""
     edges = np.array([0.0, *bounds, bounds[-1]])
-    sums = np.concatenate(([0], np.cumsum(counts)))
-    held = np.concatenate(([True], np.diff(sums) > 0))
-    return float(np.interp(fraction * sums[-1], sums[held], edges[held]))
+    sums = np.cumsum(counts)
+    wanted = fraction * sums[-1]
+    place = int(np.searchsorted(sums, wanted, side="left"))
+    within = (wanted - (sums[place] - counts[place])) / counts[place]
+    return float(edges[place] + within * (edges[place + 1] - edges[place]))
