@@ -11,7 +11,6 @@ import click
 from micro.cli.plans import print_fleet_plan, print_search_plan
 from micro.cli.scale_output import print_fleet, print_search
 from micro.cli.terminal import UNUSABLE, as_json, command_line, dry_run, print_json, progress, settings
-from micro.support.files import write_bytes
 from micro.support.wording import counted
 
 if TYPE_CHECKING:
@@ -195,6 +194,7 @@ def monitor(
         recalibrate_run(run_folder, first, recalibrate)
     if page is not None:
         from micro.monitoring.page import render_monitoring
+        from micro.support.files import write_bytes
 
         write_bytes(page, render_monitoring(Path(run_folder).name, Path(log).name, devices))
     if as_json:
