@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 from int8_graphs import Builder, random_graph
 from int8_more import newer_graph
-from recurrent_graphs import random_lstm
+from recurrent_graphs import random_lstm, random_lstm_16
 from test_aot_each_operator import ALONE, nets_of
 from test_aot_rows import tall_net
 
@@ -49,6 +49,7 @@ def models():
         yield newer_graph(seed)
         yield tall_net(seed)
     yield from (random_lstm(seed) for seed in range(2))
+    yield from (random_lstm_16(seed) for seed in range(3))
     yield from stored_otherwise()
     b = Builder(np.random.default_rng(0))
     x, y = (b.tensor((1, 7), "int16", scale=scale, zero=0) for scale in (0.1, 0.03))

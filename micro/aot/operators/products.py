@@ -177,7 +177,7 @@ def batch_matmul(op: Op, graph: Graph, storage: Storage) -> Lowered:
         *(ints([0] * missing + [*b_outer, 0, b_steps[-1], b_steps[-2]]),),
     )
     if y.dtype == "int16":
-        _require_within_64_bits(depth << 30, fraction, power, op, graph)
+        require_within_64_bits(depth << 30, fraction, power, op, graph)
         return Lowered((Call("batch_matmul_16", (*arguments, fraction, power)),))
     require_within_32_bits(depth * 255 * 255, power, op, graph)
     return Lowered((Call("batch_matmul", (*arguments, ints([-a_zero, -b_zero, fraction, power, y_zero]))),))
@@ -265,7 +265,7 @@ def _rescaling(op: Op, graph: Graph, operands: Operands, wide: bool) -> tuple[Co
         if not wide:
             require_within_32_bits(total, power, op, graph)
         else:
-            _require_within_64_bits(total, fraction, power, op, graph)
+            require_within_64_bits(total, fraction, power, op, graph)
     return (
         Constant(np.array([fraction for fraction, _ in pairs], np.int32)),
         Constant(np.array([power for _, power in pairs], np.int8)),
@@ -273,7 +273,7 @@ def _rescaling(op: Op, graph: Graph, operands: Operands, wide: bool) -> tuple[Co
     )
 
 
-def _require_within_64_bits(total: int, fraction: int, power: int, op: Op, graph: Graph) -> None:
+def require_within_64_bits(total: int, fraction: int, power: int, op: Op, graph: Graph) -> None:
     """Refuse sums of up to `total` that TFLite's kernels cannot scale as 64 bits."""
     if not LEAST_POWER <= power <= MOST_POWER or total >= MOST_SUM or total * fraction >> 31 - power >= 1 << 31:
         raise refusal(op, graph, f"scales sums of up to {total:,} by 2^{power}, which TFLite's 64 bits do not hold")

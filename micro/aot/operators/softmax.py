@@ -52,9 +52,8 @@ def softmax(op: Op, graph: Graph, storage: Storage) -> Lowered:
     table = exponentials(*quantize_multiplier(factor))
     if y.dtype == "int16":
         return Lowered((Call("softmax_to_16", (x, y, x.size // depth, depth, Constant(table), table.size)),))
-    return Lowered(
-        (Call("softmax", (x, y, x.size // depth, depth, Constant(table), table.size)),), overlap={0: IN_PLACE}
-    )
+    arguments = (x, y, x.size // depth, depth, Constant(table), table.size)
+    return Lowered((Call("softmax", arguments, Call("softmax_mve", arguments)),), overlap={0: IN_PLACE})
 
 
 def _wide(op: Op, graph: Graph) -> Lowered:
