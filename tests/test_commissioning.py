@@ -24,9 +24,10 @@ from micro.detection.commissioning import (
     part_of,
 )
 from micro.detection.fleet_prior import fleet_prior
+from micro.detection.rates import duration
 from micro.detection.threshold import conformal_rank, fit_threshold
 from micro.runs.assessment.judge import judge
-from micro.runs.assessment.learning import duration, learning_of
+from micro.runs.assessment.learning import learning_of
 from micro.signal import FrontEnd
 from micro.signal.learned import (
     BEYOND,
@@ -260,4 +261,4 @@ def test_a_verdict_names_the_time_that_a_device_learns_for_and_its_bound_whateve
     )
     assert judge(report_with()).besides == ""
     assert "besides" not in judge(report_with()).to_report()
-    assert [duration(each) for each in (35, 258, 7600, 200_000)] == ["35 s", "4.3 minutes", "2.11 hours", "2.31 days"]
+    assert [duration(each) for each in (35, 258, 7600, 300_000)] == ["35 s", "4.3 min", "2.11 hours", "3.47 days"]

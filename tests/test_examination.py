@@ -13,9 +13,9 @@ from micro.datasets import rig
 from micro.detection.detector import Status
 from micro.detection.rates import daily, duration, false_alarm_words
 from micro.errors import DataError
-from micro.examination.alarms import Figures, Timing, Watched, detector_figures
 from micro.examination.classes import Classified, Labeled, classifier_figures, labeler_figures, resampled_interval
 from micro.examination.labeled import Labeling, Stretch, window_labels
+from micro.runs.assessment.alarms import Figures, Timing, Watched, detector_figures
 
 ODD = '<img src=x onerror="alert(1)">$x$ & %'
 

@@ -7,11 +7,11 @@ import pytest
 from support import invoke
 
 from micro.datasets import rig
+from micro.datasets.feature_names import Feature, features_of, players
+from micro.detection.contributions import shapley, summands
 from micro.detection.score import Score
-from micro.examination.contributions import shapley, summands
 from micro.examination.explain import explain
 from micro.examination.explain_page import render_explanation, sentence_of
-from micro.examination.features import Feature, features_of, players
 from micro.runs.score_files import score
 from micro.signal import FrontEnd
 

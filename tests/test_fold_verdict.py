@@ -305,6 +305,7 @@ def page_of(report):
         metrics=report.metrics, sentence="", verdict=judge(report), stages={}, emulated=(), moved_by=1.0, recordings=[],
         metric_names=METRIC_NAMES, kind="detector", short_names=SHORT_NAMES, whole=over_folds(report), words=[],
         choices=[], learning=None, in_alarm={}, lines=(),
+        duration=str, boards=[], other_boards=[], programs=[], runtime=None, fitting=0, every=None, config_text="", versions={},
     )  # fmt: skip
     return html.decode()
 

@@ -21,6 +21,7 @@ from micro.runs.evaluate import Evaluation, by_origin
 from micro.runs.finished import read_run
 from micro.runs.score_csv import to_csv
 from micro.runs.score_files import FAULT, score
+from micro.runs.score_page import render_scores, stretches
 from micro.runs.student_scores import load_student, scores_in_parts
 from micro.signal import FrontEnd, fit_scaling
 
@@ -129,3 +130,16 @@ def test_a_missing_value_code_in_a_file_to_score_is_named(rig_run, tmp_path):
     front_end = FrontEnd(("statistics",), window=64, hop=64)
     with pytest.raises(DataError, match=r"code\.csv: features of .* as column 'acceleration' goes from .* to 1e\+30"):
         scores_in_parts(student, front_end, read, cut(read, front_end)[0], None)
+
+
+def test_a_file_with_a_gap_has_a_row_on_the_page_for_each_side_of_it_with_its_times():
+    begins = [0.0, 0.5, 1.0, 9.0, 9.5]
+    windows = [score_files.Scored("<i>.csv", n, at, 1.0, False, False, "ok") for n, at in enumerate(begins)]
+    assert [len(each) for each in stretches(windows)] == [3, 2]
+    html = render_scores("run", windows, (), 2.0).decode()
+    assert html.count("&lt;i&gt;.csv</td>") == 2
+    assert "<td>0</td><td>1</td><td>3</td>" in html
+    assert "<td>9</td><td>9.5</td><td>2</td>" in html
+    assert "No alarm in 5 windows of 1 file" in html
+    untimed = [replace(each, seconds=None) for each in windows]
+    assert stretches(untimed) == [untimed]

@@ -10,6 +10,7 @@ from reports import METRICS, report_with
 from scipy.stats import binom
 
 from micro.datasets.pieces import Target
+from micro.datasets.speeds import Unjudged
 from micro.detection.threshold import threshold_rank
 from micro.runs.assessment import judge
 from micro.runs.assessment.intervals import far_above, interval
@@ -279,3 +280,13 @@ def test_a_teacher_that_is_worse_than_its_student_is_told():
     assert (verdict.grade, said.grade) == ("good", "good")
     assert "the teacher's accuracy is 0.800, that of its student 0.970" in said.says
     assert not any("teacher is worse" in reason.what for reason in judge(classifier_report(*rows)).reasons)
+
+
+@pytest.mark.parametrize(("unknown", "off", "grade"), [(60, 0, "doubtful"), (40, 0, "good"), (40, 30, "doubtful")])
+def test_where_most_windows_are_of_an_unknown_mode_the_verdict_is_no_better_than_doubtful(unknown, off, grade):
+    report = detector_report(row("a", "healthy", 2000, 20), row("b", "faulty", 2000, 1900))
+    data = report.data.model_copy(update={"unjudged": Unjudged(100, off, unknown)})
+    verdict = judge(report.model_copy(update={"data": data}))
+    assert verdict.grade == grade
+    said = f"{unknown} of {100 - off} windows of the running machine are in no operating mode"
+    assert any(said in reason.says for reason in verdict.reasons) == (grade == "doubtful")

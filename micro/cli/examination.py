@@ -273,8 +273,9 @@ def _figure(value: float | None) -> str:
 
 @click.command(short_help="Put finished runs side by side")
 @click.argument("runs", metavar="RUN RUN...", nargs=-1, required=True, type=click.Path(file_okay=False))
+@click.option("--page", type=click.Path(dir_okay=False), help="HTML page to write, such as compared.html.")
 @as_json
-def compare(runs: tuple[str, ...], as_json: bool) -> None:
+def compare(runs: tuple[str, ...], page: str | None, as_json: bool) -> None:
     """Put finished runs side by side: settings that differ, data, figures with their spread, sizes, thresholds.
 
     Whether one is better than the first by more than chance is told by a paired bootstrap over the recordings that both tested;
@@ -282,59 +283,34 @@ def compare(runs: tuple[str, ...], as_json: bool) -> None:
 
     \b
     Example:
-      keras-kd compare runs/pump-a runs/pump-b
+      keras-kd compare runs/pump-a runs/pump-b --page compared.html
     """
     from micro.examination.compare import compare as compare_runs
 
     found = compare_runs(runs)
+    if page is not None:
+        from micro.examination.compare_page import render_compared
+        from micro.support.files import write_bytes
+
+        write_bytes(page, render_compared(found))
     if as_json:
         print_json(dataclasses.asdict(found))
-    else:
-        _print_compared(found)
+        return
+    _print_compared(found)
+    if page is not None:
+        click.echo(f"Page: {page}")
 
 
 def _print_compared(found: Compared) -> None:
+    from micro.examination.compare_words import DATA, cell, sections
+
     console = table_console(120)
     for pair in found.pairs:
         click.echo(f"{pair.other} against {pair.one}: {pair.says}.")
-    data = {True: "the same files", False: "other files", None: "not known, as a run keeps no digests"}[found.same_data]
-    click.echo(f"Data: {data}.")
+    click.echo(f"Data: {DATA[found.same_data]}.")
     for note in found.notes:
         click.echo(f"Note: {note}")
-    sections = (
-        ("Figures of the test", found.metrics),
-        ("Sizes", found.sizes),
-        ("Thresholds", found.thresholds),
-        (
-            "Data that differ",
-            tuple(dataclasses.replace(row, values=tuple(map(_digest, row.values))) for row in found.data),
-        ),
-        ("Settings that differ", found.config),
-    )
-    for title, rows in sections:
-        if rows:
-            heads = ("", *found.runs)
-            console.print(_table(title, heads, [(row.name, *map(_compared_cell, row.values)) for row in rows]))
+    for title, rows in sections(found):
+        console.print(_table(title, ("", *found.runs), [(row.name, *map(cell, row.values)) for row in rows]))
     if not found.config:
         click.echo("The settings are the same.")
-
-
-def _digest(value: str | None) -> str | None:
-    return None if value is None else f"{value[:12]}..."
-
-
-def _compared_cell(value: Any) -> str:
-    """A value of a run: a metric with its spread, a number, a setting."""
-    from micro.examination.compare import Figure
-
-    if value is None:
-        return "–"
-    if isinstance(value, Figure):
-        if value.mean is None:
-            return _figure(value.deployed)
-        if value.deviation is None:
-            return _figure(value.mean)
-        return f"{_figure(value.mean)} ± {_figure(value.deviation)} ({value.repeats} {value.over}s)"
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return str(value)
-    return f"{value:,}" if isinstance(value, int) else _figure(value)

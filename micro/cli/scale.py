@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -12,6 +12,9 @@ from micro.cli.plans import print_fleet_plan, print_search_plan
 from micro.cli.scale_output import print_fleet, print_search
 from micro.cli.terminal import UNUSABLE, as_json, command_line, dry_run, print_json, progress, settings
 from micro.support.wording import counted
+
+if TYPE_CHECKING:
+    from micro.monitoring import Monitoring
 
 
 @click.command(short_help="Find the best student within a budget")
@@ -153,10 +156,11 @@ def fleet(
 )
 @click.option("--every", type=click.IntRange(1), default=4, show_default=True, help="Sessions between checks.")
 @click.option("--recent", type=click.IntRange(1), default=8, show_default=True, help="Sessions that a check looks at.")
-@click.option("--device", help="Device to read, if LOG holds several.")
+@click.option("--device", help="Device to read, if LOG holds several; each by itself by default.")
 @click.option(
     "--recalibrate", type=click.Path(file_okay=False), help="Folder for the run with the recalibrated threshold."
 )
+@click.option("--page", type=click.Path(dir_okay=False), help="HTML page to write, such as monitor.html.")
 @as_json
 def monitor(
     run_folder: str,
@@ -166,37 +170,66 @@ def monitor(
     recent: int,
     device: str | None,
     recalibrate: str | None,
+    page: str | None,
     as_json: bool,
 ) -> int:
     """Compare a device's LOG of scores with those that RUN's threshold was calibrated on.
 
-    Exit code 1 if the scores are not steady.
+    Exit code 1 if the scores are not steady; of a log of several devices, if those of one are not.
 
     \b
     Example:
+      keras-kd monitor runs/pump pump-7.csv --page pump-7.html
       keras-kd monitor runs/pump pump-7.csv --recalibrate runs/pump-7
     """
-    from micro.monitoring import monitor as monitor_log
+    from micro.monitoring import monitor_devices
     from micro.monitoring import recalibrate as recalibrate_run
 
-    found = monitor_log(run_folder, log, false_alarm_rate=false_alarm_rate, every=every, recent=recent, device=device)
+    options: dict[str, Any] = {"false_alarm_rate": false_alarm_rate, "every": every, "recent": recent}
+    devices = monitor_devices(run_folder, log, device=device, **options)
+    first = next(iter(devices.values()))
     if recalibrate is not None:
-        recalibrate_run(run_folder, found, recalibrate)
+        if len(devices) > 1 or isinstance(first, str):
+            raise ValueError(f"{log} is of several devices, and a run is recalibrated for one: choose with --device")
+        recalibrate_run(run_folder, first, recalibrate)
+    if page is not None:
+        from micro.monitoring.page import render_monitoring
+        from micro.support.files import write_bytes
+
+        write_bytes(page, render_monitoring(Path(run_folder).name, Path(log).name, devices))
     if as_json:
-        plain = dataclasses.asdict(found)
-        del plain["calibration"]
-        print_json(plain)
+        plain = {name: found if isinstance(found, str) else _plain_monitoring(found) for name, found in devices.items()}
+        print_json(next(iter(plain.values())) if len(plain) == 1 else {"devices": plain})
     else:
-        click.echo(f"{found.advice}: {found.why}.")
-        click.echo(
-            f"{counted(found.windows, 'window')} in {counted(found.sessions, 'session')}, {found.faults:,} without a score."
-        )
-        for note in found.notes:
-            click.echo(f"Note: {note}.")
-        if recalibrate is not None:
-            click.echo(
-                f"Recalibrated run: {recalibrate}; its firmware: keras-kd new-firmware {recalibrate} --board ..."
-            )
-            for record in sorted((Path(recalibrate) / "firmware").glob("*_parameters.bin")):
-                click.echo(f"Devices in use take the new threshold without new firmware: {record}")
-    return 0 if found.advice == "steady" else 1
+        for name, found in devices.items():
+            _print_monitoring(found, f"{name}: " if len(devices) > 1 else "")
+        _print_written(recalibrate, page)
+    return int(any(isinstance(found, str) or found.advice != "steady" for found in devices.values()))
+
+
+def _plain_monitoring(found: Monitoring) -> dict[str, Any]:
+    """What was found, without every session."""
+    plain = dataclasses.asdict(dataclasses.replace(found, calibration=None, seen=None))
+    return {name: value for name, value in plain.items() if name not in ("calibration", "seen")}
+
+
+def _print_monitoring(found: Monitoring | str, before: str) -> None:
+    """The advice, what was read, and notes."""
+    if isinstance(found, str):
+        click.echo(f"{before}not compared: {found}")
+        return
+    click.echo(f"{before}{found.advice}: {found.why}.")
+    click.echo(
+        f"{before}{counted(found.windows, 'window')} in {counted(found.sessions, 'session')}, {found.faults:,} without a score."
+    )
+    for note in found.notes:
+        click.echo(f"{before}Note: {note}.")
+
+
+def _print_written(recalibrate: str | None, page: str | None) -> None:
+    if recalibrate is not None:
+        click.echo(f"Recalibrated run: {recalibrate}; its firmware: keras-kd new-firmware {recalibrate} --board ...")
+        for record in sorted((Path(recalibrate) / "firmware").glob("*_parameters.bin")):
+            click.echo(f"Devices in use take the new threshold without new firmware: {record}")
+    if page is not None:
+        click.echo(f"Page: {page}")

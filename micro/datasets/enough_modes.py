@@ -40,7 +40,12 @@ def with_known_modes(parts: Parts, config: Config) -> Parts:
     note = f"{said}: their windows are treated as of unknown mode and are not tested."
     calibration, test = ([_without(each, few) for each in pieces] for pieces in (parts.calibration, parts.test))
     held_out, tested = ([each for each in pieces if len(each.values)] for pieces in (calibration, test))
-    return replace(parts, calibration=held_out, test=tested, notes=(*parts.notes, note))
+    unjudged = parts.unjudged
+    if unjudged is not None:
+        before, after = (*parts.calibration, *parts.test), (*held_out, *tested)
+        lost = sum(len(each.values) for each in before) - sum(len(each.values) for each in after)
+        unjudged = replace(unjudged, unknown=unjudged.unknown + lost)
+    return replace(parts, calibration=held_out, test=tested, notes=(*parts.notes, note), unjudged=unjudged)
 
 
 def _without(one: Piece, few: Sequence[int]) -> Piece:

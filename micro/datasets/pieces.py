@@ -11,6 +11,7 @@ from micro.datasets.apart import Divided
 from micro.datasets.machines import Machines
 from micro.datasets.recording import Recording
 from micro.datasets.sources import SourceData
+from micro.datasets.speeds import Unjudged
 from micro.datasets.views import Views
 from micro.datasets.window_parts import Origins
 from micro.detection.modes import Ranges
@@ -93,6 +94,7 @@ class Parts:
         tested: Where the config has folds, the groups of which the test has windows.
         machines: Where each file is scaled by itself, what was learned of each; None where a target could not learn that.
         ranges: What tells operating modes apart; None where there are none.
+        unjudged: Of operating modes, how many windows are of none.
     """
 
     features: AnyFrontEnd
@@ -117,6 +119,7 @@ class Parts:
     predicted: tuple[int, ...] = ()
     tested: tuple[str, ...] = ()
     ranges: Ranges | None = None
+    unjudged: Unjudged | None = None
     related: Origins = field(default_factory=Origins)
     machines: Machines | None = None
     recordings: tuple[Recording, ...] = ()

@@ -29,6 +29,7 @@ from micro.datasets.mixing import joined, mixed_windows
 from micro.datasets.partners import require_partners
 from micro.datasets.pieces import AnyTarget, Parts, Pieces, Range, Target, Targets, evenly_spaced
 from micro.datasets.prepared import Prepared
+from micro.datasets.recorded_time import recorded_time
 from micro.datasets.regression_windows import regression_parts
 from micro.datasets.rig_windows import rig_parts
 from micro.datasets.speeds import speed_column
@@ -161,6 +162,8 @@ def _scaled(parts: Parts) -> Prepared:
         predicted=parts.predicted,
         tested=parts.tested,
         ranges=parts.ranges,
+        unjudged=parts.unjudged,
+        recorded=recorded_time(parts.recordings),
         related=parts.related,
         machines=parts.machines,
     )

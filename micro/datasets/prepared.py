@@ -11,7 +11,9 @@ from micro.config import Task
 from micro.datasets.bearing_lines import BearingLines
 from micro.datasets.machines import Machines
 from micro.datasets.pieces import AnyTarget
+from micro.datasets.recorded_time import RecordedTime
 from micro.datasets.sources import SourceData
+from micro.datasets.speeds import Unjudged
 from micro.datasets.text import Text
 from micro.datasets.vibration_levels import Levels
 from micro.datasets.window_parts import Origins, TeacherView, Windows
@@ -55,6 +57,8 @@ class Prepared:
         vibration: Velocities of the recordings; None where none are asked for.
         bearing: What the recordings say of the bearing; None where none is named.
         ranges: What tells operating modes apart; None where there are none.
+        unjudged: Of operating modes, how many windows are of none.
+        recorded: When and for how long the recordings were made; None where that is not known.
     """
 
     features: AnyFrontEnd
@@ -87,6 +91,8 @@ class Prepared:
     vibration: Levels | None = None
     bearing: BearingLines | None = None
     ranges: Ranges | None = None
+    unjudged: Unjudged | None = None
+    recorded: RecordedTime | None = None
 
     @property
     def of_teacher(self) -> Prepared:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -61,6 +61,23 @@ def modes_of(ranges: Ranges | None, recording: Recording, starts: np.ndarray, wi
         return None
     assert recording.speed is not None
     return ranges.of_windows(recording.speed, starts, window)
+
+
+@dataclass(frozen=True)
+class Unjudged:
+    """Of all windows of a run's recordings those in which the machine is off, and those of unknown operating mode."""
+
+    windows: int
+    off: int
+    unknown: int
+
+
+def unjudged_of(modes: Sequence[np.ndarray]) -> Unjudged | None:
+    """How many windows are not judged; None where there are no modes."""
+    if not modes:
+        return None
+    found = np.concatenate(modes)
+    return Unjudged(len(found), int((found == OFF).sum()), int((found == UNKNOWN).sum()))
 
 
 def not_judged(modes: Sequence[np.ndarray]) -> list[str]:

@@ -21,7 +21,7 @@ from micro.datasets.overflow import features_of
 from micro.datasets.pieces import Parts, Pieces, piece
 from micro.datasets.predicted import predicted_channels, predicted_note
 from micro.datasets.recording import Recording, all_within, any_within, cut, reach
-from micro.datasets.speeds import modes_of, not_judged
+from micro.datasets.speeds import Unjudged, modes_of, not_judged, unjudged_of
 from micro.datasets.split import (
     CALIBRATION,
     PARTS,
@@ -111,6 +111,7 @@ def table_parts(
         tested=divided.tested,
         predicted=views.main.places_of(predicted),
         ranges=modes,
+        unjudged=windows.unjudged,
         related=related({one.name: one.name for one in recordings}, found),
         machines=machines_of(recordings, views) if scalings and not predicted else None,
         divided=tuple(windows.divided),
@@ -184,6 +185,7 @@ class _Windows:
         divided: For each recording its windows, of which those of the test, and known faults, have their part.
         healthy_test: For recordings, by their places, which of the test's windows are healthy, (n,) int.
         notes: A sentence on windows whose state is not the same to student and teacher, if there are any.
+        unjudged: Of operating modes, how many windows are of none.
     """
 
     stretches: list[Stretch]
@@ -192,6 +194,7 @@ class _Windows:
     divided: list[Divided]
     healthy_test: dict[int, np.ndarray]
     notes: list[str]
+    unjudged: Unjudged | None = None
 
 
 def _without(windows: _Windows, recordings: Sequence[Recording], untested: frozenset[str]) -> tuple[Pieces, list[str]]:
@@ -268,7 +271,7 @@ def _windows(
         )
     made.notes.extend(_on_differing(differing))
     made.notes.extend(not_judged(of_all))
-    return made
+    return replace(made, unjudged=unjudged_of(of_all))
 
 
 def _features(

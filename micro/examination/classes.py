@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from micro.examination.alarms import rates
+from micro.runs.assessment.alarms import rates
 
 # Resampled sets of files that an interval is from, and the fewest files that give one.
 RESAMPLED, FEWEST_FILES = 2000, 5

@@ -17,6 +17,8 @@ from micro.runs.run_report import RunReport
 from micro.support.wording import listed
 
 STUDENT, TEACHER = "student_int8", "teacher"
+# Of an operating mode that has no threshold.
+NOT_JUDGED = "none, not judged"
 
 
 @dataclass(frozen=True)
@@ -201,8 +203,10 @@ def _thresholds(reports: Sequence[RunReport]) -> tuple[Row, ...]:
     def of(report: RunReport) -> dict[str, Any]:
         decider = report.detector or report.recognizer or report.labeler
         found: dict[str, Any] = {}
-        if report.threshold is not None:
-            found["threshold"] = report.threshold
+        if report.common_threshold is not None:
+            found["threshold"] = report.common_threshold
+        for mode in report.by_mode:
+            found[f"threshold in {mode.name}"] = NOT_JUDGED if mode.threshold is None else mode.threshold
         if report.false_alarm_rate is not None:
             found["false alarm rate asked for"] = report.false_alarm_rate
         if decider is not None:

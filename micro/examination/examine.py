@@ -13,7 +13,6 @@ from micro.datasets.cells import label as label_text
 from micro.datasets.formats import read_contents
 from micro.datasets.labels import labels_of
 from micro.errors import DataError, RunError
-from micro.examination.alarms import FAULTY, HEALTHY, DetectorTest, Timing, Watched, detector_figures
 from micro.examination.classes import (
     Classified,
     ClassifierTest,
@@ -33,6 +32,7 @@ from micro.examination.labeled import (
     truth_of,
     window_labels,
 )
+from micro.runs.assessment.alarms import FAULTY, HEALTHY, DetectorTest, Timing, Watched, detector_figures
 from micro.runs.label_scores import Label
 from micro.runs.run_report import RunReport
 from micro.runs.score_files import Scored, ToScore, read_to_score, score_read

@@ -8,14 +8,15 @@ from pathlib import Path
 
 import numpy as np
 
+from micro.datasets.feature_names import Feature, features_of, players
 from micro.datasets.recording import cut
+from micro.detection.alarm_parts import Share, alarm_windows, by_channel, shares_of
+from micro.detection.contributions import SUMS, shapley, summands
 from micro.detection.detector import Detector
 from micro.detection.labeler import Labeler
 from micro.detection.recognizer import Recognizer
 from micro.errors import RunError
-from micro.examination.contributions import SUMS, shapley, summands
 from micro.examination.examine import timing_of
-from micro.examination.features import Feature, features_of, players
 from micro.examination.labeled import LEARNS
 from micro.runs.evaluate import run_inputs
 from micro.runs.score_files import Scored, ToScore, read_to_score, score_read
@@ -29,26 +30,6 @@ from micro.tflite.graph import read
 FEWEST_USUAL = 5
 # Reports of a class or label that are explained, the first ones of a file.
 MOST_REPORTS = 20
-
-
-@dataclass(frozen=True)
-class Share:
-    """What a feature, or several, adds to a score.
-
-    Attributes:
-        value: In the score's real unit; all of them add up to the score, or to what it is above that of a mean window.
-        share: Of the whole, 0 to 1; of values of either sign, of the sum of their magnitudes, with the value's sign.
-        usual: What it adds in the file's windows below the threshold, in the mean; None where there are too few, or for Shapley
-            values.
-        direction: 'above' or 'below' what the student expects, by most of the difference; '' of Shapley values.
-    """
-
-    channel: str
-    feature: str
-    value: float
-    share: float
-    usual: float | None = None
-    direction: str = ""
 
 
 @dataclass(frozen=True)
@@ -178,14 +159,14 @@ def _by_summands(
     scores = np.array([np.nan if row.score is None else row.score for row in scored])
     quiet = judged & ~above & ~alarm
     usual = parts[quiet].mean(axis=0) if quiet.sum() >= FEWEST_USUAL else None
-    spans = _alarms(alarm, above & judged, detector.history)
+    spans = [("alarm", places) for places in alarm_windows(alarm, above & judged, detector.history)]
     timing = timing_of(given.report, given.config)
     found = []
     if not spans and judged.any():
         spans = [("no alarm", np.array([int(np.nanargmax(scores))]))]
     for what, places in spans:
-        shares = _shares(names, parts[places].mean(axis=0), usual, signed[places].sum(axis=0))
-        of_channels = _by_channel(shares)
+        shares = shares_of(_named(names), parts[places].mean(axis=0), usual, signed[places].sum(axis=0))
+        of_channels = by_channel(shares)
         ends = _ends(scored, places, timing.window)
         found.append(Explained(what, *ends, len(places), float(scores[places].mean()), 0.0, shares, of_channels))
     over_time = np.where(judged[:, None], parts, np.nan)
@@ -204,41 +185,8 @@ def _by_summands(
     )
 
 
-def _alarms(alarm: np.ndarray, hits: np.ndarray, history: int) -> list[tuple[str, np.ndarray]]:
-    """For each alarm the windows that raised it and kept it on: those above the threshold from the first that was counted."""
-    changes = np.diff(np.concatenate(([False], alarm, [False])).astype(int))
-    spans = []
-    for begin, past in zip(np.flatnonzero(changes == 1).tolist(), np.flatnonzero(changes == -1).tolist()):
-        first = max(0, begin - history + 1)
-        places = first + np.flatnonzero(hits[first:past])
-        spans.append(("alarm", places if len(places) else np.arange(begin, past)))
-    return spans
-
-
-def _shares(
-    names: Sequence[Feature], values: np.ndarray, usual: np.ndarray | None, signed: np.ndarray | None
-) -> tuple[Share, ...]:
-    """Features by what they add, the largest first."""
-    total = float(np.abs(values).sum()) or 1.0
-    made = []
-    for place in np.argsort(-np.abs(values), kind="stable").tolist():
-        direction = "" if signed is None else "above" if signed[place] > 0 else "below"
-        before = None if usual is None else float(usual[place])
-        value, feature = float(values[place]), names[place]
-        made.append(Share(feature.channel, feature.name, value, value / total, before, direction))
-    return tuple(made)
-
-
-def _by_channel(shares: Sequence[Share]) -> tuple[Share, ...]:
-    """Channels by what their features add together."""
-    found: dict[str, list[Share]] = {}
-    for each in shares:
-        found.setdefault(each.channel, []).append(each)
-    rows = []
-    for channel, own in found.items():
-        usual = None if own[0].usual is None else sum(each.usual or 0.0 for each in own)
-        rows.append(Share(channel, "all", sum(each.value for each in own), sum(each.share for each in own), usual))
-    return tuple(sorted(rows, key=lambda row: -abs(row.value)))
+def _named(features: Sequence[Feature]) -> list[tuple[str, str]]:
+    return [(each.channel, each.name) for each in features]
 
 
 def _by_shapley(
@@ -266,10 +214,10 @@ def _by_shapley(
         own = value(inputs[places])
         place = places[int(own.argmax())]
         values = shapley(value, inputs[place], reference, [group for _, group in groups])
-        shares = _shares([feature for feature, _ in groups], values, None, None)
+        shares = shares_of(_named([feature for feature, _ in groups]), values, None, None)
         ends = _ends(scored, places, timing.window)
         score, base = float(own.max()), float(value(reference[None])[0])
-        found.append(Explained(what, *ends, 1, score, base, shares, _by_channel(shares)))
+        found.append(Explained(what, *ends, 1, score, base, shares, by_channel(shares)))
     if len(reports) > MOST_REPORTS:
         more = counted(len(reports), "report")
         notes = (*notes, f"The file has {more}; the first {MOST_REPORTS} are explained.")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from micro.detection.alarm_parts import Share
 from micro.detection.rates import duration
-from micro.examination.explain import Explained, Explanation, Share
+from micro.examination.explain import Explained, Explanation
 from micro.runs.report.over_time import Track, scores_over_time
 from micro.support.html import chart, drawing, figure, page, plain
 

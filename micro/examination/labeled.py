@@ -17,6 +17,7 @@ from micro.datasets.formats import read_contents
 from micro.datasets.intervals import read_intervals
 from micro.datasets.table import seconds_of
 from micro.errors import DataError
+from micro.runs.assessment.alarms import Stretch
 from micro.runs.score_files import ToScore
 from micro.support.wording import listed
 
@@ -29,15 +30,6 @@ LEARNS = (
     "The run has [commissioning]: each device learns a scaling and a threshold of its own, so that these figures are of the "
     "run's, and not of what a device decides."
 )
-
-
-@dataclass(frozen=True)
-class Stretch:
-    """From `start` to before `end`, in seconds since a file's first row, it is what `label` says; '' where not known."""
-
-    start: float
-    end: float
-    label: str
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from micro.detection.rates import duration, false_alarm_words
-from micro.examination.alarms import DetectorTest, Event
 from micro.examination.classes import ClassifierTest, LabelerTest
 from micro.examination.examine import Examined
+from micro.runs.assessment.alarms import DetectorTest, Event
 from micro.support.wording import counted, listed
 
 

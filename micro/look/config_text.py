@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import re
@@ -20,6 +19,7 @@ from micro.look.suggest import NAMED, VIBRATION, Suggestion
 from micro.look.survey import Survey
 from micro.look.surveyed import Surveyed
 from micro.support.c_names import as_identifier
+from micro.support.toml_text import toml_of
 from micro.support.wording import counted, listed
 
 # Above this rate in Hz signals are taken for vibration or sound, above the other for motion, else for slow process data.
@@ -232,10 +232,3 @@ def sentence(text: str) -> str:
     """A remark as one line of a comment."""
     line = " ".join(text.split())
     return line if line.endswith(("?", ".")) else f"{line}."
-
-
-def toml_of(value: object) -> str:
-    """A setting's value as TOML."""
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{json.dumps(key)} = {toml_of(each)}" for key, each in value.items()) + "}"
-    return json.dumps(value, ensure_ascii=False)

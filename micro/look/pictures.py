@@ -14,11 +14,12 @@ from micro.datasets.pictures import decoded
 from micro.datasets.twins import twins_of
 from micro.errors import DataError, MicroError
 from micro.look.channels import channel_of
-from micro.look.config_text import firmware_lines, first_lines, group_comment, models_of, toml_of
+from micro.look.config_text import firmware_lines, first_lines, group_comment, models_of
 from micro.look.given import NOTHING, Given, option
 from micro.look.suggest import Suggestion
 from micro.look.survey import Survey, below_one_folder, survey
 from micro.look.surveyed import Surveyed
+from micro.support.toml_text import toml_of
 
 # Sides of pictures above which a smaller size is suggested, and the longer side of that.
 LARGE, SMALLER = 96, 64

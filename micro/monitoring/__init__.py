@@ -5,6 +5,7 @@ May import: errors, support, signal, detection, emission, runs.
 
 from micro.monitoring.advice import FARTHEST, Advice
 from micro.monitoring.comparison import monitor
+from micro.monitoring.devices import monitor_devices
 from micro.monitoring.log import Log, read_log
 from micro.monitoring.recalibration import recalibrate
 from micro.monitoring.result import Monitoring
@@ -17,6 +18,7 @@ __all__ = [
     "Monitoring",
     "Summaries",
     "monitor",
+    "monitor_devices",
     "read_log",
     "read_summaries",
     "recalibrate",

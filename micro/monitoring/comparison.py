@@ -15,9 +15,11 @@ from micro.monitoring.advice import Condition, Evidence, trouble_of
 from micro.monitoring.histograms import monitor_summaries
 from micro.monitoring.log import Log, read_log
 from micro.monitoring.result import Monitoring, Options, monitoring_of
+from micro.monitoring.seen import Seen, bounds_in, in_bins, of_scores, of_test
 from micro.monitoring.summaries import holds_summaries
 from micro.runs.baseline import Calibration, calibration_features, calibration_sessions
 from micro.runs.finished import read_run
+from micro.runs.kept_scores import KeptScores, read_scores
 from micro.runs.run_report import RunReport
 from micro.support.wording import counted, was
 
@@ -76,10 +78,35 @@ def monitor(
     reference = calibration_sessions(folder)
     read, known = _read(log, report, reference, every, device)
     features = (calibration_features(folder, read.columns, log), read.features) if read.columns else None
+    kept, rate = read_scores(folder), config.detect.false_alarm_rate
     if known:
-        return _nothing_new(report, report.threshold, read, reference, every)
+        found = _nothing_new(report, report.threshold, read, reference, every)
+        return replace(found, rate=rate, seen=_seen(report, report.threshold, reference, read, None, (0, 0), kept))
     checks = watch(reference, read.sessions, features=features, seed=seed, **options)
-    return _compared(report, report.threshold, config.detect.false_alarm_rate, reference, read, checks, options)
+    return _compared(report, report.threshold, rate, (reference, features, kept), read, checks, options)
+
+
+def _seen(
+    report: RunReport,
+    threshold: float,
+    reference: Sequence[np.ndarray],
+    log: Log,
+    features: tuple[np.ndarray, np.ndarray] | None,
+    recent: tuple[int, int],
+    kept: KeptScores | None,
+) -> Seen:
+    """Both sides session by session, with the run's test."""
+    before, after = (None, None) if features is None else features
+    latest = log.sessions[slice(*recent)]
+    return Seen(
+        of_scores([f"calibration {n + 1}" for n in range(len(reference))], reference, threshold, before),
+        of_scores(log.names, log.sessions, threshold, after),
+        recent,
+        in_bins(np.concatenate(latest) if latest else np.zeros(0), threshold),
+        bounds_in(threshold),
+        of_test(kept, threshold),
+        tuple(report.features.names[column] for column in log.columns) if features is not None else (),
+    )
 
 
 def _read(
@@ -103,12 +130,13 @@ def _compared(
     report: RunReport,
     threshold: float,
     rate: float,
-    reference: Sequence[np.ndarray],
+    side: tuple[Sequence[np.ndarray], tuple[np.ndarray, np.ndarray] | None, KeptScores | None],
     log: Log,
     checks: tuple[DriftCheck, ...],
     options: Options,
 ) -> Monitoring:
-    """What the log shows of the run, by the last check."""
+    """What the log shows of the run, by the last check; `side` is the run's: scores of calibration, features, the test."""
+    reference, features, kept = side
     check, end = checks[-1], len(checks) * options["every"]
     start = max(0, end - options["recent"])
     # Where drift was found, all sessions from that check's on are like the machine is now; else the whole log is.
@@ -134,7 +162,8 @@ def _compared(
         else smallest_change(reference, check.sessions, check.level, tests=3 if log.columns else 2),
         features=tuple(names[column] for column in log.columns),
     )
-    return monitoring_of(evidence, checks, float(np.mean(latest > threshold)), log.notes, calibration)
+    seen = _seen(report, threshold, reference, log, features, (start, end), kept)
+    return monitoring_of(evidence, checks, float(np.mean(latest > threshold)), log.notes, calibration, seen)
 
 
 def _condition(log: Log) -> Condition:

@@ -21,9 +21,11 @@ from micro.errors import DataError, RunError
 from micro.monitoring.advice import Condition, Evidence
 from micro.monitoring.learned_rate import learned_rate
 from micro.monitoring.result import Monitoring, Options, monitoring_of
+from micro.monitoring.seen import Seen, of_counts, of_test
 from micro.monitoring.summaries import Summaries, read_summaries
 from micro.runs.baseline import FEATURES, calibration_features, calibration_octaves, calibration_sessions
 from micro.runs.firmware import Firmware, load_firmware
+from micro.runs.kept_scores import read_scores
 from micro.runs.run_report import RunReport
 from micro.signal.octaves import octaves_of
 from micro.support.files import sha256
@@ -127,7 +129,35 @@ def monitor_summaries(
         how=NO_SCORES if firmware.commissioning is None else ON_DEVICE,
     )
     alarms = float(above(latest.sum(axis=0)) / latest.sum())
-    return monitoring_of(evidence, checks, alarms, (*read.notes, *compared.notes))
+    learned = firmware.commissioning is not None
+    test = None if learned else of_test(read_scores(folder), real)
+    seen = _seen(compared, unit, (start, end), test, tuple(evidence.features), learned)
+    return monitoring_of(evidence, checks, alarms, (*read.notes, *compared.notes), seen=seen)
+
+
+def _seen(
+    compared: _Compared,
+    unit: float,
+    recent: tuple[int, int],
+    test: np.ndarray | None,
+    features: tuple[str, ...],
+    learned: bool,
+) -> Seen:
+    """Both sides period by period, in real units."""
+    bounds, before, after = np.array(bounds_of(compared.threshold)) * unit, compared.reference, compared.latest.counts
+    first = [f"{'first' if learned else 'calibration'} {n + 1}" for n in range(len(before))]
+    means = (compared.features, compared.latest.features) if features else (None, None)
+    return Seen(
+        of_counts(first, before, bounds, means[0]),
+        of_counts([f"period {n + 1}" for n in range(len(after))], after, bounds, means[1]),
+        recent,
+        after[slice(*recent)].sum(axis=0),
+        bounds,
+        test,
+        features,
+        "period",
+        learned,
+    )
 
 
 def _with_run(

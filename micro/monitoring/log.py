@@ -87,6 +87,19 @@ def read_log(path: str | Path, unit: float | None, block: int, *, device: str | 
     return _log(path, sessions, block, columns, _skipped_notes(skipped, lines), skipped)
 
 
+def devices_of(path: str | Path) -> list[str]:
+    """The devices that a log names, in its order; none of a log that cannot be read, whose reading says why."""
+    names: dict[str, None] = {}
+    try:
+        for rows in _rows(Path(path), 1.0):
+            if not isinstance(rows, Skipped):
+                _, first = np.unique(rows.devices, return_index=True)
+                names |= dict.fromkeys(str(rows.devices[place]) for place in np.sort(first))
+    except DataError:
+        return []
+    return [name for name in names if name]
+
+
 def _rows(path: Path, unit: float | None) -> Iterator[Rows | Skipped]:
     """Rows in the format of the first line."""
     read = blocks(path)

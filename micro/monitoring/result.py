@@ -8,6 +8,7 @@ from typing import TypedDict
 from micro.detection.drift import DriftCheck
 from micro.detection.threshold import Threshold
 from micro.monitoring.advice import Advice, Evidence, advise
+from micro.monitoring.seen import Seen
 from micro.runs.baseline import Calibration
 
 
@@ -33,6 +34,8 @@ class Monitoring:
         notes: What was skipped or assumed in reading.
         calibration: The log's sessions that become a recalibrated run's calibration: those from the drift on. None of
             summaries, which hold no scores, and of a device that learned its own threshold.
+        rate: Fraction of healthy windows above the threshold that it was set for.
+        seen: What was compared, session by session.
 
     Examples:
         >>> monitoring = micro.monitor("runs/rig", "log.csv")
@@ -57,6 +60,8 @@ class Monitoring:
     alarm_chance: float
     notes: tuple[str, ...]
     calibration: Calibration | None = field(repr=False)
+    rate: float | None = None
+    seen: Seen | None = field(default=None, repr=False, compare=False)
 
 
 class Options(TypedDict):
@@ -73,6 +78,7 @@ def monitoring_of(
     alarms: float,
     notes: tuple[str, ...],
     calibration: Calibration | None = None,
+    seen: Seen | None = None,
 ) -> Monitoring:
     """What checks and evidence come to; `alarms` is the fraction of the recent windows above the threshold."""
     advice, why = advise(evidence)
@@ -92,4 +98,6 @@ def monitoring_of(
         alarm_chance=evidence.alarm_chance,
         notes=notes,
         calibration=calibration,
+        rate=evidence.rate,
+        seen=seen,
     )

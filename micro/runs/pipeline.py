@@ -19,6 +19,7 @@ from micro.datasets.pieces import evenly_spaced
 from micro.datasets.prepared import Prepared, calibration_windows
 from micro.emission import emit
 from micro.errors import ConversionError, DataError
+from micro.runs.alarms_explained import alarm_reports
 from micro.runs.baseline import baseline_files
 from micro.runs.chip_report import StreamingReport
 from micro.runs.compression import Written
@@ -42,11 +43,12 @@ from micro.runs.kept_scores import data_digests, scores_file
 from micro.runs.progress_lines import Teller
 from micro.runs.real_numbers import in_real_numbers
 from micro.runs.recipe_trials import settled_recipe
-from micro.runs.report import render_report
-from micro.runs.reporting import Emitted, RunResults, make_report
+from micro.runs.report import About, render_report
+from micro.runs.reporting import Emitted, RunResults, deployed_model, make_report
 from micro.runs.run_report import RunReport
 from micro.runs.seed_run import SeedRun, SeedWork, Tick, run_seed
 from micro.runs.streamed import streamed_student, verified
+from micro.runs.tested_streams import seconds_of
 from micro.runs.text_device import TEST_TEXTS
 from micro.runs.train import check_models
 from micro.runs.training_devices import ready_devices
@@ -153,10 +155,13 @@ def _finish(results: RunResults, working: Path) -> RunReport:
     labels = by_label(labeler, data, tflite)
     decides = (detector, recognizer, labeler, estimator, predictor)
     learns = chip_commissioning(config, data, detector)
-    emitted = Emitted(names, *decides, *classes, labels, parity, no_project, streamed, streaming, learns)
+    alarms = alarm_reports(detector, evaluation, data, tflite)
+    emitted = Emitted(names, *decides, *classes, labels, parity, no_project, streamed, streaming, learns, alarms)
     report = make_report(results, emitted)
     write_bytes(working / "report.json", report.to_bytes())
-    write_bytes(working / "report.html", render_report(report, results.chosen.evaluations, data))
+    timed = seconds_of(data)
+    about = About(config, versions(), deployed_model(results, streamed), None if timed is None else timed[1])
+    write_bytes(working / "report.html", render_report(report, results.chosen.evaluations, data, about))
     return report
 
 
@@ -205,6 +210,11 @@ def _keep(chosen: SeedRun, data: Prepared, working: Path) -> None:
             write_bytes(working / name, content)
 
 
+def versions() -> dict[str, str]:
+    """Of Python and the libraries that figures depend on."""
+    return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+
+
 def _write_manifest(config: dict[str, object], whole: Path, data: dict[str, str]) -> None:
     """Config, seed, versions, and digests of every file and of the data: the last file written."""
     files = sorted(path for path in whole.rglob("*") if path.is_file())
@@ -212,7 +222,7 @@ def _write_manifest(config: dict[str, object], whole: Path, data: dict[str, str]
         "config": config,
         "seed": config["seed"],
         "data": data,
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
+        "versions": versions(),
         "sha256": {path.relative_to(whole).as_posix(): sha256(path.read_bytes()) for path in files},
     }
     write_bytes(whole / "manifest.json", json_bytes(manifest))

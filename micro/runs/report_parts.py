@@ -9,7 +9,9 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_val
 
 from micro.config import Task
 from micro.datasets.pieces import AnyTarget, Target, Targets
+from micro.datasets.recorded_time import RecordedTime
 from micro.datasets.sources import SourceData
+from micro.datasets.speeds import Unjudged
 from micro.detection.detector import Detector
 from micro.detection.estimator import Estimator, Estimators
 from micro.signal import FrontEnd
@@ -115,7 +117,8 @@ class DataReport(Part):
 
     Pictures have no sample rate, but an `image_size`, height and width. `channels` and `sample_rate` are the main source's,
     where there are further `sources`. `recordings` are those of the test. `divided` has a row for each recording, of more
-    than a thousand none.
+    than a thousand none. `unjudged` says of operating modes how many windows of all recordings are of none,
+    `recorded` when and for how long recordings were made.
     """
 
     windows: WindowCounts
@@ -133,6 +136,8 @@ class DataReport(Part):
     label_names: tuple[str, ...] = ()
     recordings: int = 0
     divided: tuple[DividedReport, ...] = ()
+    unjudged: Unjudged | None = None
+    recorded: RecordedTime | None = None
 
 
 class Parameters(Part):

@@ -18,6 +18,7 @@ from micro.detection.predictor import Predictor
 from micro.detection.recognizer import Recognizer
 from micro.program.size import Model
 from micro.quantize.aware import QuantizationAware
+from micro.runs.alarm_report import AlarmReport
 from micro.runs.assessment import judge
 from micro.runs.bearing_report import bearing_report
 from micro.runs.budgets import exceeded
@@ -101,8 +102,8 @@ class RunResults:
 @dataclass(frozen=True)
 class Emitted:
     """The firmware of the deployed student: its files, what decides in it and what that does by class and by label, how it
-    compares with TFLite, why no project can be written of it, if so, the student that takes a hop, where it does, and how the
-    detector learns its machine, where it does."""
+    compares with TFLite, why no project can be written of it, if so, the student that takes a hop, where it does, how the
+    detector learns its machine, where it does, and what the worst alarms are from."""
 
     files: tuple[str, ...]
     detector: ReportedDetector | None
@@ -118,6 +119,7 @@ class Emitted:
     streamed: Streamed | None = None
     streaming: StreamingReport | None = None
     commissioning: Commissioning | None = None
+    alarms: tuple[AlarmReport, ...] = ()
 
 
 def make_report(results: RunResults, emitted: Emitted) -> RunReport:
@@ -128,8 +130,7 @@ def make_report(results: RunResults, emitted: Emitted) -> RunReport:
     metric = metrics_of(config.task, data.target)[0]
     teacher = results.chosen.teacher.model if results.chosen.teacher else None
     in_float = "student_compressed" if config.compress else "student_distilled"
-    measured = Model(deployed.written.content, read(deployed.written), deployed.footprint)
-    on_chip = measured if emitted.streamed is None else Model.read(emitted.streamed)
+    on_chip = deployed_model(results, emitted.streamed)
     report = RunReport(
         job=config.job,
         task=config.task,
@@ -163,7 +164,7 @@ def make_report(results: RunResults, emitted: Emitted) -> RunReport:
         quantizing=compare(metrics, metric, "student_int8", in_float, over),
         against_teacher=compare(metrics, metric, "student_int8", "teacher", over),
         by_origin=_by_origin(results, emitted),
-        graph=graph_rows(measured.graph),
+        graph=graph_rows(read(deployed.written)),
         soft_targets=teacher and soft_targets(config.distill.temperature or SHOWN_AT, data, teacher, deployed.written),
         conversion=_conversion(deployed.written.plain),
         footprint=deployed.footprint,
@@ -181,7 +182,17 @@ def make_report(results: RunResults, emitted: Emitted) -> RunReport:
     if results.others:
         folds = fold_reports(config, (data, *results.others), results.seeds[:: config.seeds], metrics)
         report = report.model_copy(update={"folds": folds})
+    if emitted.alarms:
+        report = report.model_copy(update={"alarms": emitted.alarms})
     return report.model_copy(update={"verdict": judge(report)})
+
+
+def deployed_model(results: RunResults, streamed: Streamed | None) -> Model:
+    """The student as the firmware runs it, measured."""
+    if streamed is not None:
+        return Model.read(streamed)
+    written = results.deployed.written
+    return Model(written.content, read(written), results.deployed.footprint)
 
 
 def _seeds(results: RunResults) -> tuple[SeedReport, ...]:
@@ -211,7 +222,14 @@ def _data_report(results: RunResults) -> DataReport:
         label_names=data.label_names,
         recordings=len(set(data.test.origins)),
         divided=divided(data),
+        **_recorded(data),
     )
+
+
+def _recorded(data: Prepared) -> dict[str, Any]:
+    """When data were recorded, and of operating modes how many windows are of none, where these are known."""
+    found = {"unjudged": data.unjudged, "recorded": data.recorded}
+    return {name: each for name, each in found.items() if each is not None}
 
 
 def _where_given(data: Prepared) -> dict[str, Any]:

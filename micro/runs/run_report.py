@@ -16,6 +16,7 @@ from micro.detection.detector import Detector
 from micro.detection.labeler import Labeler
 from micro.detection.predictor import Predictor
 from micro.detection.recognizer import Recognizer
+from micro.runs.alarm_report import AlarmReport
 from micro.runs.bearing_report import BearingReport
 from micro.runs.chip_report import BudgetReport, StreamingReport, TimeReport
 from micro.runs.emulated import Emulated
@@ -89,6 +90,7 @@ class RunReport(Part):
         commissioning: How the firmware's detector learns its machine; None where scaling and threshold are the run's.
         vibration: Velocities of the recordings; None where the config asks for none.
         bearing: What stands out of the bearing's frequencies; None where the config names no bearing.
+        alarms: Which channels and bands the worst alarms of the test are from; none where the score is no sum over features.
         recipe: What was tried for recipe "auto", and what was chosen; None where the config says what is taught.
 
     Examples:
@@ -150,6 +152,7 @@ class RunReport(Part):
     commissioning: Commissioning | None = None
     vibration: VibrationReport | None = None
     bearing: BearingReport | None = None
+    alarms: tuple[AlarmReport, ...] = ()
 
     @property
     def metric(self) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -11,6 +12,9 @@ from micro.runs.report.over_time import Track, scores_over_time
 from micro.runs.score_files import Scored
 from micro.support.html import drawing, page
 from micro.support.wording import counted
+
+# Stretches of a file with a row each; of more the file has one.
+MOST_STRETCHES = 20
 
 
 def render_scores(run: str, scored: Sequence[Scored], notes: Sequence[str], threshold: float | None) -> bytes:
@@ -25,18 +29,22 @@ def render_scores(run: str, scored: Sequence[Scored], notes: Sequence[str], thre
     rows = [
         (
             name,
+            _seconds(own[0]),
+            _seconds(own[-1]),
             len(own),
             sum(bool(window.above_threshold) for window in own),
             sum(bool(window.alarm) for window in own),
             ", ".join(f"{what or 'none'} {count:,}" for what, count in Counter(map(_said, own)).most_common(4)),
         )
-        for name, own in by_file.items()
+        for name, whole in by_file.items()
+        for own in stretches(whole)
     ]
     return page(
         "micro.runs",
         "score.html.j2",
         run=run,
-        says=_says(rows, detects),
+        says=_says(by_file, detects),
+        timed=any(row[1] != "–" for row in rows),
         notes=notes,
         rows=rows,
         detects=detects,
@@ -51,16 +59,31 @@ def _said(window: Scored) -> str:
     return next((each for each in (window.reported, window.recognized) if each is not None), window.result)
 
 
-def _says(rows: Sequence[tuple[str, int, int, int, str]], detects: bool) -> str:
+def stretches(rows: Sequence[Scored]) -> list[Sequence[Scored]]:
+    """A file's windows, apart where its time has a gap: where the next window begins later than windows follow each other."""
+    begins = np.array([np.nan if row.seconds is None else row.seconds for row in rows], float)
+    steps = np.diff(begins)
+    if not len(steps) or np.isnan(steps).any():
+        return [rows]
+    ends = [0, *(np.flatnonzero((steps > 1.5 * np.median(steps)) | (steps < 0)) + 1).tolist(), len(rows)]
+    return [rows[start:end] for start, end in pairwise(ends)] if len(ends) <= MOST_STRETCHES + 1 else [rows]
+
+
+def _seconds(window: Scored) -> str:
+    return "–" if window.seconds is None else f"{window.seconds:.6g}"
+
+
+def _says(by_file: Mapping[str, Sequence[Scored]], detects: bool) -> str:
     """The verdict: what is in alarm."""
+    rows = [(name, len(own), sum(bool(each.alarm) for each in own)) for name, own in by_file.items()]
     windows = sum(row[1] for row in rows)
     what = f"{counted(windows, 'window')} of {counted(len(rows), 'file')}"
     if not detects:
         return what
-    alarms = [row[0] for row in rows if row[3]]
+    alarms = [row[0] for row in rows if row[2]]
     if not alarms:
         return f"No alarm in {what}"
-    after = f"after {sum(row[3] for row in rows):,} of {counted(windows, 'window')}"
+    after = f"after {sum(row[2] for row in rows):,} of {counted(windows, 'window')}"
     return f"Alarm in {len(alarms)} of {counted(len(rows), 'file')}, {after}"
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 import csv
 import io
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from html import escape
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -56,6 +58,20 @@ def stacked(rows: int, width: float, height: float) -> tuple[Figure, list[Axes]]
     return made, list(made.subplots(rows, 1, sharex=True, squeeze=False)[:, 0])
 
 
+def logarithmic(axes: Axes, which: Literal["x", "y"] = "y") -> None:
+    """A logarithmic axis, after all is drawn, with numbers as they are written: 0.2, 5, 1,000."""
+    from matplotlib.ticker import FuncFormatter, Locator, LogLocator, MaxNLocator, NullLocator
+
+    axes.set(**{f"{which}scale": "log"})
+    axis, (low, high) = (axes.xaxis, axes.get_xlim()) if which == "x" else (axes.yaxis, axes.get_ylim())
+    decades = math.log10(high / low)
+    steps = (1.0,) if decades > 3 else (1.0, 3.0) if decades > 1.5 else (1.0, 2.0, 5.0)
+    locator: Locator = LogLocator(subs=steps) if decades > 0.8 else MaxNLocator(4)
+    axis.set_major_locator(locator)
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"))
+
+
 def plain(text: str) -> str:
     """A text for a figure that is shown as it is, where matplotlib would take dollar signs for formulas."""
     return text.replace("$", r"\$")
@@ -69,7 +85,8 @@ def chart(title: str, says: str, drawn: Figure, data: Mapping[str, Sequence[obje
     out = io.StringIO()
     drawn.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
     svg = out.getvalue()
-    made = {"title": title, "says": says, "svg": svg[svg.index("<svg") :], "csv": "", "file": ""}
+    named = f'<svg role="img" aria-label="{escape(title)}"{svg[svg.index("<svg") + 4 :]}'
+    made = {"title": title, "says": says, "svg": named, "csv": "", "file": ""}
     if data is not None:
         name = "".join(letter if letter.isascii() and letter.isalnum() else "_" for letter in title.lower()).strip("_")
         made |= {"csv": csv_link(data), "file": f"{name[:60] or 'chart'}.csv"}

@@ -22,6 +22,7 @@ Rows = Sequence[RecordingReport]
 def detector_reasons(report: RunReport) -> Iterator[Reason]:
     """False alarms, faults found, and whether the scores separate faulty from healthy windows."""
     healthy, faulty = ([row for row in report.by_origin if row.state == state] for state in ("healthy", "faulty"))
+    yield from _unknown_modes(report)
     if above(healthy)[1]:
         yield from _false_alarms(report, healthy)
         yield from _loud_recordings(report, healthy)
@@ -42,6 +43,20 @@ def detector_reasons(report: RunReport) -> Iterator[Reason]:
             "the test holds no window that is known to be faulty: whether it finds faults is not known",
             "record a fault, or something like one (a loose screw, an unbalanced weight, a blocked inlet), and name it in "
             "faulty_files or by a label column",
+        )
+
+
+def _unknown_modes(report: RunReport) -> Iterator[Reason]:
+    """Whether most windows of the running machine are in no range of its speed or load, so that the device judges few."""
+    seen = report.data.unjudged
+    running = 0 if seen is None else seen.windows - seen.off
+    if seen is not None and 2 * seen.unknown > running:
+        yield Reason(
+            "doubtful",
+            f"most windows are of an unknown mode ({percent(seen.unknown / running)})",
+            f"{seen.unknown:,} of {running:,} windows of the running machine are in no operating mode with a threshold: they "
+            "were not tested, and the device will not judge such windows",
+            "widen edges in [modes] so that they hold the speeds or loads that the machine runs at, or record more of them",
         )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from micro.detection.commissioning import LIMIT_FRACTION, THRESHOLD_FRACTION
+from micro.detection.rates import duration
 from micro.runs.assessment.words import percent
 from micro.runs.run_report import RunReport
 
@@ -78,11 +79,3 @@ def learning_of(report: RunReport) -> Learning | None:
 def learning_context(report: RunReport) -> dict[str, Any]:
     """For the page."""
     return {"learning": learning_of(report), "duration": duration}
-
-
-def duration(seconds: float) -> str:
-    """Seconds in words: '35 s', '4.3 minutes', '2.1 hours'."""
-    for unit, length in (("days", 86400), ("hours", 3600), ("minutes", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:.3g} {unit}"
-    return f"{seconds:.3g} s"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from micro.runs.report_parts import OperatorReport
 from micro.runs.run_report import RunReport
-from micro.support.html import chart, figure, panes
+from micro.support.html import chart, figure, logarithmic, panes
 from micro.tflite.graph import Graph
 
 if TYPE_CHECKING:
@@ -40,7 +40,8 @@ def sizes(report: RunReport) -> dict[str, str]:
     taken, colors = zip(*bars.values())
     axes.bar_label(axes.barh(list(bars), taken, color=colors), [f"{size:,} B" for size in taken], padding=3)
     axes.invert_yaxis()
-    axes.set(xlabel="bytes", xscale="log", xlim=(min(taken) / 4, max(taken) * 8))
+    axes.set(xlabel="bytes", xlim=(min(taken) / 4, max(taken) * 8))
+    logarithmic(axes, "x")
     return chart("Sizes", says, drawn, {"what": list(bars), "bytes": list(taken)})
 
 

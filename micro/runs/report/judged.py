@@ -11,7 +11,7 @@ from micro.runs.evaluate import Evaluation
 from micro.runs.report.confusion import confusion_of
 from micro.runs.report_parts import DETECTOR, ESTIMATOR, of_target
 from micro.runs.run_report import RunReport
-from micro.support.html import chart, figure, panes
+from micro.support.html import chart, figure, logarithmic, panes
 
 COLORS = {"teacher": "#444444", "student_distilled": "#0b6e99", "student_alone": "#c2571a", "student_int8": "#3a7d2c"}
 NAMES = {
@@ -70,7 +70,9 @@ def learning_curves(report: RunReport) -> dict[str, str] | None:
     if not ends:
         return None
     label = "validation difference to the teacher's score" if scores else "validation loss on the data"
-    axes.set(xlabel="epoch", ylabel=label, yscale="log")
+    axes.set(xlabel="epoch", ylabel=label)
+    if axes.get_ylim()[0] > 0:
+        logarithmic(axes)
     axes.legend(frameon=False)
     says = f"{what.capitalize()} on the validation windows by epoch, first seed. {'; '.join(ends)}."
     return chart("Learning curves", says, drawn, curves)

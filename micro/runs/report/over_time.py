@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from micro.support.html import chart, plain, stacked
+from micro.support.html import chart, logarithmic, plain, stacked
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,12 +44,12 @@ def scores_over_time(
     divisor, unit = next(((by, name) for most, by, name in UNITS if longest < most), (1.0, "seconds"))
     divisor, unit = (1.0, "seconds") if longest < 300 else (divisor, unit)
     lowest = min(float(np.nanmin(each.scores)) for each in shown)
-    logarithmic = lowest > 0 and (threshold is None or threshold > 0)
+    positive = lowest > 0 and (threshold is None or threshold > 0)
     drawn, panels = stacked(len(shown), 7.2, 0.7 + 1.05 * len(shown))
     for track, axes in zip(shown, panels):
         _panel(axes, track, threshold, divisor if timed else None)
-        if logarithmic:
-            axes.set_yscale("log")
+        if positive:
+            logarithmic(axes)
     panels[-1].set_xlabel(unit if timed else "windows")
     windows, alarms = sum(len(each.scores) for each in tracks), sum(int(each.alarm.sum()) for each in tracks)
     others = len(tracks) - len(shown)

@@ -12,6 +12,7 @@ from micro.runs.assessment.learning import learning_context
 from micro.runs.assessment.words import METRIC_NAMES, MOVED
 from micro.runs.emulated import Emulated
 from micro.runs.evaluate import Evaluation
+from micro.runs.report.about import About, about_context
 from micro.runs.report.costs import layers, op_graph, sizes
 from micro.runs.report.in_words import choices, sentences, tracks
 from micro.runs.report.judged import (
@@ -56,7 +57,7 @@ STAGES = {
 }
 
 
-def render_report(report: RunReport, evaluations: dict[str, Evaluation], data: Prepared) -> bytes:
+def render_report(report: RunReport, evaluations: dict[str, Evaluation], data: Prepared, about: About) -> bytes:
     """The page for a run's report; the same report gives the same bytes."""
     with drawing():
         charts = [learning_curves(report)]
@@ -98,6 +99,7 @@ def render_report(report: RunReport, evaluations: dict[str, Evaluation], data: P
         parts=_parts(report),
         in_alarm=_in_alarm(report),
         **learning_context(report),
+        **about_context(about),
     )
 
 

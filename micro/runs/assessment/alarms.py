@@ -10,10 +10,18 @@ import numpy as np
 
 from micro.detection.metrics import auc
 from micro.detection.rates import Rate, daily
-from micro.examination.labeled import Stretch
 from micro.runs.assessment.intervals import interval
 
 HEALTHY, FAULTY, UNKNOWN = 0, 1, -1
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """From `start` to before `end`, in seconds since a file's first row, it is what `label` says; '' where not known."""
+
+    start: float
+    end: float
+    label: str
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,57 @@
+"""The test windows of each recording and state in their order, as a detector that was just reset decides on them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from micro.datasets.prepared import Prepared
+from micro.detection.detector import Detector, Status, decide, in_units
+from micro.runs.evaluate import Evaluation
+
+STATES = ((0, "healthy"), (1, "faulty"), (-1, "unknown"))
+
+
+@dataclass(frozen=True)
+class TestedStream:
+    """One recording and state, (n,) each: rows among the test's windows, places in the recording, scores in real units, whether
+    a window is above its threshold, and whether the detector is in alarm after it."""
+
+    origin: str
+    state: str
+    rows: np.ndarray
+    places: np.ndarray
+    scores: np.ndarray
+    above: np.ndarray
+    alarm: np.ndarray
+
+
+def tested_streams(detector: Detector, evaluation: Evaluation, data: Prepared) -> Iterator[TestedStream]:
+    """Recording by recording, its healthy windows first."""
+    origins, labels = np.array(data.test.origins), np.asarray(data.test.labels)
+    places = np.arange(len(origins)) if data.test.places is None else data.test.places
+    for name in dict.fromkeys(data.test.origins):
+        for label, state in STATES:
+            rows = np.flatnonzero((origins == name) & (labels == label))
+            if not len(rows):
+                continue
+            rows = rows[np.argsort(places[rows], kind="stable")]
+            scores = evaluation.scores[rows]
+            raw = in_units(scores, detector.score.unit)
+            modes = None if data.test.modes is None else data.test.modes[rows]
+            limits = (
+                detector.threshold if detector.modes is None or modes is None else detector.modes.limits(modes)[:, 0]
+            )
+            statuses = decide(detector, raw, None, modes)
+            alarm = np.array([each == Status.ALARM for each in statuses])
+            yield TestedStream(name, state, rows, places[rows], scores, np.asarray(raw > limits), alarm)
+
+
+def seconds_of(data: Prepared) -> tuple[float, float] | None:
+    """Of a window and of a hop; None where the rate is not known."""
+    if data.sample_rate is None:
+        return None
+    rate = data.features.rate or data.sample_rate
+    return data.features.window / rate, data.features.hop / rate

@@ -1,0 +1,115 @@
+"""The page of a device's log: its advice first, what moved in words, each chart with its data, device by device."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from support import invoke
+from test_monitor import features_log, scores_of, write_log
+from test_monitor_summaries import made_for, written
+
+import micro
+from micro.detection.detector import Status
+from micro.detection.summary import summarized
+from micro.monitoring import monitor_devices
+from micro.monitoring.page import render_monitoring
+from micro.monitoring.seen import of_counts, of_scores
+from micro.runs.baseline import calibration_sessions
+from micro.runs.firmware import load_firmware
+
+
+def page_of(run, log, **options):
+    return render_monitoring(run.name, log.name, monitor_devices(run, log, **options)).decode()
+
+
+def test_the_page_of_a_log_has_its_advice_charts_with_data_and_the_run_s_test(rig_run, tmp_path):
+    log = write_log(tmp_path / "<b>.csv", calibration_sessions(rig_run))
+    html = page_of(rig_run, log)
+    assert 'class="verdict good"' in html
+    assert "<b>.csv" not in html
+    for words in ("Steady: ", "Scores by session", "Above the threshold", "Distribution of scores", "run&#39;s test"):
+        assert words in html, words
+    assert html.count("data:text/csv") == 3
+    assert html == page_of(rig_run, log)
+
+
+def test_what_moved_is_named_with_how_far(rig_run, tmp_path):
+    log = features_log(tmp_path / "log.csv", rig_run, 3, 8, speed=1.6 * 1780, background=0.3)
+    found = micro.monitor(rig_run, log)
+    by = dict(zip(found.seen.features, found.seen.moved))
+    furthest = max(by, key=lambda name: abs(by[name]))
+    html = page_of(rig_run, log)
+    assert "Input that moved" in html
+    assert f"{furthest} ({by[furthest]:+.1f})" in html
+    assert 'class="verdict unusable"' in html
+
+
+def test_summaries_have_the_charts_of_the_scores_that_they_count(rig_run, tmp_path):
+    firmware, sessions = load_firmware(rig_run), calibration_sessions(rig_run)
+    unit, threshold = firmware.decider.score.unit, firmware.decider.threshold
+    items = [
+        summarized(
+            (np.asarray(scores) / unit).astype(np.int64),
+            [Status.HEALTHY] * len(scores),
+            threshold,
+            made_for(firmware),
+            sequence=n,
+        ).to_bytes()
+        for n, scores in enumerate(sessions)
+    ]
+    path = written(tmp_path / "pump.cbor", items)
+    html = page_of(rig_run, path)
+    assert "Scores by period" in html
+    assert html.count("data:text/csv") == 3
+    seen, exact = micro.monitor(rig_run, path).seen, of_scores(range(len(sessions)), sessions, threshold * unit)
+    np.testing.assert_allclose(seen.log.rates, exact.rates)
+    assert seen.log.counts.sum() == exact.counts.sum() == seen.recent_counts.sum() + seen.log.windows[:8].sum()
+    # Quartiles from bins lie within the bins of the exact ones: a factor of the square root of 2 apart.
+    assert np.abs(np.log2(seen.log.quartiles / exact.quartiles)).max() < 0.6
+
+
+def test_quartiles_of_counts_are_where_the_counts_are():
+    counts = np.zeros((1, 20), int)
+    counts[0, 3] = 10
+    bounds = np.arange(1.0, 20.0)
+    assert of_counts(["a"], counts, bounds).quartiles.tolist() == [[3.25, 3.5, 3.75]]
+
+
+@pytest.fixture
+def hall(rig_run, tmp_path):
+    """Three devices in one log: like calibration, with higher scores, and with too few sessions."""
+    sessions = [list(scores) for scores in calibration_sessions(rig_run)]
+    path = tmp_path / "hall.csv"
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("device", "session", "score"))
+        for name, own, factor in (("pump-1", sessions[:8], 1), ("pump-2", sessions[8:], 30), ("fan", sessions[:1], 1)):
+            writer.writerows((name, f"s{n}", factor * score) for n, scores in enumerate(own) for score in scores)
+    return path
+
+
+def test_a_log_of_several_devices_is_compared_device_by_device(rig_run, hall, tmp_path):
+    typed = invoke("monitor", rig_run, hall, "--page", tmp_path / "hall.html")
+    assert typed.exit_code == 1, typed.output
+    assert "pump-1: steady: " in typed.stdout
+    assert "pump-2: retrain: " in typed.stdout
+    assert "fan: not compared: " in typed.stdout
+    html = (tmp_path / "hall.html").read_text()
+    assert "each compared with the run by itself" in html
+    assert html.count("<section class=") == 3
+    assert 'download="pump_2_scores_by_session.csv"' in html
+    found = json.loads(invoke("monitor", rig_run, hall, "--json").stdout)["devices"]
+    assert {name: each["advice"] for name, each in found.items() if name != "fan"} == {
+        "pump-1": "steady", "pump-2": "retrain",
+    }  # fmt: skip
+    assert "1 session, but a check takes 4" in found["fan"]
+    assert invoke("monitor", rig_run, hall, "--device", "pump-1").exit_code == 0
+    refused = invoke("monitor", rig_run, hall, "--recalibrate", tmp_path / "new")
+    assert (refused.exit_code, "choose with --device" in refused.output) == (2, True)
+
+
+def test_a_machine_that_runs_faster_is_said_first(rig_run, tmp_path):
+    log = write_log(tmp_path / "log.csv", scores_of(rig_run, 2, 4, speed=1.6 * 1780, background=0.3))
+    html = page_of(rig_run, log)
+    assert html.index("Retrain: ") < html.index("Scores by session") < html.index("KS distance: ")
