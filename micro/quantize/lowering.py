@@ -11,14 +11,14 @@ import numpy as np
 
 from micro.errors import ConversionError
 from micro.keras_graph.ends import Ends, inputs_of, outputs_of
-from micro.keras_graph.recurrent import BIAS, BIASED, CARRIER, KERNEL, SEQUENCE, gru_layers
+from micro.keras_graph.recurrent import BIAS, BIASED, CARRIER, KERNEL, SEQUENCE
 from micro.keras_graph.to_tflite import to_tflite
-from micro.quantize.gate_scales import LSTM
+from micro.quantize.gate_scales import BIASES, GATES, GRU, LSTM
 from micro.quantize.operators import OPERATORS, PAD_VALUE
 from micro.quantize.program import ONE_IN, ONE_OUT, Node, Program, tuples
 from micro.quantize.resize import leads_past
 from micro.tflite.graph import Graph, Op, Tensor, read
-from micro.tflite.layer_names import all_layers, layer_phrase, mentioned_layers, output_layers, phrase, unique_name
+from micro.tflite.layer_names import all_layers, layer_phrase, mentioned_layers, output_layers, unique_name
 from micro.tflite.strip import ELEMENTWISE, drops_leading_ones
 
 if TYPE_CHECKING:
@@ -48,11 +48,6 @@ def lower(model: keras.Model) -> tuple[Program, Weights]:
     Raises:
         ConversionError: Names the layer that becomes an operator which cannot be simulated.
     """
-    for layer in gru_layers(model):
-        raise ConversionError(
-            f"{phrase(layer)} cannot be simulated: its steps would be trained apart from each other; convert takes it as it "
-            "is, or take an LSTM"
-        )
     graph = read(to_tflite(model, _with_carriers))
     values = {index: number for number, index in enumerate(graph.inputs)}
     nodes: list[Node] = []
@@ -62,11 +57,18 @@ def lower(model: keras.Model) -> tuple[Program, Weights]:
         if _squeezes_batch(op, graph):
             values[op.outputs[0]] = values[op.inputs[0]]
             continue
+        made_by = values.get(op.inputs[0], 0) - len(graph.inputs) if op.inputs else -1
+        last = _last_state(op, name, graph, nodes[made_by] if made_by >= 0 else None)
+        if last is not None:
+            weights[name] = weights.pop(nodes[made_by].name)
+            nodes[made_by] = dataclasses.replace(last, seen=_seen(last, model))
+            values[op.outputs[0]] = values[op.inputs[0]]
+            continue
         node, held = _node(op, name, graph, model, values)
         nodes.append(dataclasses.replace(node, seen=_seen(node, model)))
         if held:
             weights[name] = held
-        # The last output of an LSTM's carrier is its sequence of states; other operators have one output.
+        # The last output of a recurrent layer's carrier is its sequence of states; other operators have one output.
         values[op.outputs[-1]] = len(graph.inputs) + len(nodes) - 1
     shapes = tuple(graph.tensors[index].shape[1:] for index in graph.inputs)
     outputs = tuple(values[index] for index in graph.outputs)
@@ -80,7 +82,7 @@ def _ends(model: keras.Model) -> tuple[Ends, Ends]:
 
 
 def _with_carriers(converter: tf.lite.TFLiteConverter) -> None:
-    """Let what TFLite has no form of through, so that LSTM layers arrive here; everything else is refused by name."""
+    """Let what TFLite has no form of through, so that LSTM and GRU layers arrive here; everything else is refused by name."""
     converter.allow_custom_ops = True
 
 
@@ -91,7 +93,7 @@ def _node(
         return ConversionError(f"{layer_phrase(op, graph, model)} {problem}")
 
     if op.name == CARRIER:
-        return _lstm(op, name, graph, model, values)
+        return _recurrent(op, name, graph, model, values)
     if op.name == "REVERSE_V2":
         return _reversed(op, name, graph, values), {}
     kind = "RESHAPE" if op.name in RESHAPING else op.name
@@ -134,17 +136,35 @@ def _node(
     return dataclasses.replace(node, inputs=tuple(values[index] for index in data)), held
 
 
-def _lstm(
+def _recurrent(
     op: Op, name: str, graph: Graph, model: keras.Model, values: dict[int, int]
 ) -> tuple[Node, dict[str, np.ndarray]]:
-    """The operator that an LSTM layer's carrier stands for; the kernel is the layer's kernel over its recurrent kernel."""
+    """The operator that a recurrent layer's carrier stands for; the kernel is the layer's kernel over its recurrent kernel."""
     kernel, biased, bias = (_array(graph.tensors[op.inputs[place]]) for place in (KERNEL, BIASED, BIAS))
     held = {"kernel": kernel, **({"bias": bias} if biased.any() else {})}
     mentioned = mentioned_layers(graph.tensors[op.outputs[0]].name, model)
     source = mentioned[-1].name if mentioned else name
     shape = graph.tensors[op.outputs[-1]].shape
     inputs = (values[op.inputs[SEQUENCE]],)
-    return Node(LSTM, name, inputs, shape, kernel=kernel.shape, bias="bias" in held, source=source), held
+    kind = GRU if kernel.shape[1] * BIASES == len(bias) * GATES[GRU] else LSTM
+    return Node(kind, name, inputs, shape, kernel=kernel.shape, bias="bias" in held, source=source), held
+
+
+def _last_state(op: Op, name: str, graph: Graph, node: Node | None) -> Node | None:
+    """A GRU whose last state alone is used, which the operator takes of the sequence of `node`; None for anything else.
+
+    Its steps need not be kept then.
+    """
+    if op.name != "STRIDED_SLICE" or node is None or node.op != GRU:
+        return None
+    shape, made = node.shape, graph.tensors[op.outputs[0]].shape
+    begins, ends, strides = (_integers(graph.tensors[index]) for index in op.inputs[1:])
+    alone = sum(op.inputs[0] in reader.inputs for reader in graph.ops) == 1 and op.inputs[0] not in graph.outputs
+    last = begins[1] in (-1, shape[1] - 1) and strides == (1, 1, 1)
+    whole = all(op.options.get("beginMask", 0) >> axis & 1 or begins[axis] == 0 for axis in (0, 2))
+    if not (alone and last and whole and made == (1, shape[2]) and op.options.get("shrinkAxisMask", 0) == 2):
+        return None
+    return dataclasses.replace(node, name=name, shape=made)
 
 
 def _reversed(op: Op, name: str, graph: Graph, values: dict[int, int]) -> Node:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from keras import ops
 
-from micro.quantize.gate_scales import LSTM
+from micro.quantize.gate_scales import GRU, LSTM
+from micro.quantize.gru import gru
 from micro.quantize.program import Node
 from micro.quantize.recurrent import lstm
 from micro.quantize.resize import resize_bilinear, resize_nearest
@@ -160,6 +161,12 @@ def _lstm(node: Node, inputs: Sequence[Tensor], kernel: Tensor | None, bias: Ten
     return lstm(inputs[0], kernel, bias, node.shape[-1])[0]
 
 
+def _gru(node: Node, inputs: Sequence[Tensor], kernel: Tensor | None, bias: Tensor | None) -> Tensor:
+    assert kernel is not None
+    states = gru(inputs[0], kernel, bias, node.shape[-1])
+    return states[:, -1] if len(node.shape) == 2 else states
+
+
 OPERATORS: dict[str, Operator] = {
     "ADD": Operator(_merge(ops.add), "own", "AddOptions", 2),
     "AVERAGE_POOL_2D": Operator(_pool(ops.average_pool), "same", "Pool2DOptions", 2, "whole"),
@@ -204,6 +211,7 @@ OPERATORS: dict[str, Operator] = {
         lambda node, inputs, kernel, bias: ops.transpose(inputs[0], node.numbers[0]), "same", "TransposeOptions", 2
     ),
     "TRANSPOSE_CONV": Operator(_transposed_convolution, "own", "TransposeConvOptions", 3, "multiplier"),
+    GRU: Operator(_gru, "own", None, 1),
     LSTM: Operator(_lstm, "own", "UnidirectionalSequenceLSTMOptions", 3),
 }
 

@@ -20,7 +20,7 @@ class Node:
     The names of the attributes stand in saved .keras files.
 
     Attributes:
-        op: The operator's name in TFLite's schema.
+        op: The operator's name in TFLite's schema; GRU stands for the operators of all its steps.
         name: A name of its own: that of the Keras layer whose output it gives, where there is one.
         inputs: Numbers of the values that it reads.
         shape: Shape of the output, with a batch of 1.
@@ -33,6 +33,7 @@ class Node:
         operand: Shape of a constant that is added, subtracted or multiplied.
         operand_first: Whether that constant is the first input.
         cell_power: Of an LSTM, the power of two that is its cells' scale, once ranges are calibrated.
+        gate_power: Of a GRU, the power of two that is the scale of what goes into its gates, once ranges are calibrated.
         seen: Shape that the Keras layer of this name gives, without batch, where only axes of size 1 differ.
     """
 
@@ -51,6 +52,7 @@ class Node:
     operand_first: bool = False
     seen: tuple[int, ...] | None = None
     cell_power: int | None = None
+    gate_power: int | None = None
 
 
 @dataclass(frozen=True)
