@@ -10,8 +10,9 @@ from typing import Any, get_args
 
 import numpy as np
 
-from micro.aot.calls import Argument, Constant, Lowered, Several, array_of, refusal, sized
+from micro.aot.calls import Argument, Constant, Lowered, Several, Stepped, array_of, refusal, sized
 from micro.aot.decode import unpacked
+from micro.aot.loops import with_loops
 from micro.aot.memory import BYTES, C_TYPES, Memory, argument, memory_of
 from micro.aot.operators import OPERATORS
 from micro.aot.run_text import moves_rows, run_lines
@@ -142,7 +143,7 @@ def _laid_out(tflite: TfliteLike, storage: Storage, marked: bool = False) -> dic
     if storage == "auto" and graph is not packed:
         storage = "small"
     states = states_of(graph)
-    lowered = lowered_ops(graph, storage)
+    graph, lowered = lowered_graph(graph, storage)
     memory = memory_of(graph, lowered)
     places = memory.places
     constants: dict[tuple[str, bytes], str] = {}
@@ -153,6 +154,9 @@ def _laid_out(tflite: TfliteLike, storage: Storage, marked: bool = False) -> dic
         if isinstance(argument, tuple):
             first = text(argument[0], variant)
             return f"{first} + {argument[1]}" if argument[1] else first
+        if isinstance(argument, Stepped):
+            first = text((argument.tensor, argument.start), variant)
+            return f"{first} + step * {argument.stride}"
         if isinstance(argument, Several):
             return f"(const int8_t *const[]){{{', '.join(text(part, variant) for part in argument.parts)}}}"
         if isinstance(argument, Tensor) and argument.data is None:
@@ -201,21 +205,31 @@ def _calls(graph: Graph, lowered: list[Lowered], memory: Memory, text: Text, mar
     """The lines that compute all operators, one after the other or in runs; `text` is the C of an argument."""
     lines: list[str] = []
     runs = {run.first: run for run in memory.runs}
-    number = 0
+    number = depth = 0
     while number < len(lowered):
         if number in runs:
             lines += run_lines(graph, lowered, runs[number], memory.places, text, marked)
             number = runs[number].past
             continue
-        lines += [line for call in lowered[number].calls for line in call_lines(call, text)]
-        lines += [f"operator_done({number});"] * marked
+        each, own, inner = lowered[number], "  " * depth, graph.ops[number].index
+        lines += [_indented(line, own) for call in each.calls for line in call_lines(call, text)]
+        lines += [f"{own}operator_done({inner});"] * (marked and inner >= 0)
+        if each.loop:
+            lines.append(f"for (int32_t step = 0; step < {each.loop}; ++step) {{")
+        if each.ends_loop:
+            lines.append("}")
+        depth += (each.loop > 0) - each.ends_loop
         number += 1
     return lines
 
 
-def lowered_ops(graph: Graph, storage: Storage) -> list[Lowered]:
-    """What each operator becomes in C; raises as `generate`."""
-    return [_lowered(op, graph, storage) for op in graph.ops]
+def _indented(line: str, indent: str) -> str:
+    return line if line.startswith("#") else f"{indent}{line}"
+
+
+def lowered_graph(graph: Graph, storage: Storage) -> tuple[Graph, list[Lowered]]:
+    """The graph with its loops, and what each operator becomes in C; raises as `generate`."""
+    return with_loops(graph, lambda op: _lowered(op, graph, storage))
 
 
 def _lowered(op: Op, graph: Graph, storage: Storage) -> Lowered:
