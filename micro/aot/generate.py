@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from micro.aot.calls import Argument, Constant, Lowered, Several, Stepped, array_of, refusal, sized
 from micro.aot.decode import unpacked
-from micro.aot.loops import with_loops
+from micro.aot.loops import called_operators, with_loops
 from micro.aot.memory import BYTES, C_TYPES, Memory, argument, memory_of
 from micro.aot.operators import OPERATORS
 from micro.aot.run_text import moves_rows, run_lines
@@ -77,6 +77,8 @@ class StaticSize:
         shared: RAM for all tensors where input and output lie in the arena, as `NAME_run` has them.
         bound: Bytes that `shared` could not go below with any other placement, operators computed together as they are.
         state: RAM for what is kept from one inference to the next.
+        called: The operators that the code has calls of, by their places in the graph without DECODE, and how often each is
+            computed: of steps that the graph repeats, those of the last one stand for all.
 
     Examples:
         >>> inputs = keras.Input((8,))
@@ -92,6 +94,7 @@ class StaticSize:
     shared: int
     bound: int
     state: int = 0
+    called: tuple[tuple[int, int], ...] = field(default=(), repr=False)
 
 
 def static_size(tflite: TfliteLike, storage: Storage = "auto") -> StaticSize:
@@ -114,7 +117,7 @@ def static_size(tflite: TfliteLike, storage: Storage = "auto") -> StaticSize:
     widths = {name: np.dtype(kind).itemsize for kind, name in C_TYPES.items()}
     arrays, memory = laid["arrays"]["any"] + laid["arrays"]["plain"], laid["memory"]
     constants = sum(widths[array.type] * array.count for array in arrays)
-    return StaticSize(constants, memory.scratch, memory.shared, memory.bound, laid["state"])
+    return StaticSize(constants, memory.scratch, memory.shared, memory.bound, laid["state"], laid["called"])
 
 
 def static_files(tflite: TfliteLike, name: str, storage: Storage = "auto", marks: str = "") -> dict[str, bytes]:
@@ -179,6 +182,7 @@ def _laid_out(tflite: TfliteLike, storage: Storage, marked: bool = False) -> dic
     body = [f"(void){name};" for name in names if not re.search(rf"\b{name}\b", " ".join(body))] + body
     return {
         "digest": sha256(content),
+        "called": called_operators(graph, lowered),
         "memory": memory,
         "wide": any(BYTES.get(tensor.dtype, 1) > 1 for tensor in _computed(graph)),
         "states": [{"type": C_TYPES[each.dtype], "count": each.size, "start": each.start} for each in states],

@@ -6,7 +6,7 @@ outside, parts of them that lie equally far apart, and takes of the step before 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from micro.aot.calls import Argument, Call, Lowered, Several, Stepped, sized
@@ -73,6 +73,16 @@ def with_loops(graph: Graph, lower: Lower) -> tuple[Graph, list[Lowered]]:
         lowered += [each for _, each in body]
         number += len(range(loop.first, loop.past)) if loop is not None and len(body) > 1 else 1
     return replace(graph, tensors=tuple(tensors), ops=tuple(made)), lowered
+
+
+def called_operators(graph: Graph, lowered: Sequence[Lowered]) -> tuple[tuple[int, int], ...]:
+    """Of the result of `with_loops`: the index of each operator with a place in the graph as it was, and how often it runs."""
+    found, times = [], 1
+    for op, each in zip(graph.ops, lowered):
+        if op.index >= 0:
+            found.append((op.index, times))
+        times = each.loop or (1 if each.ends_loop else times)
+    return tuple(found)
 
 
 class _Repeats:
@@ -209,7 +219,9 @@ def _joins(loop: Loop, graph: Graph, lower: Lower) -> dict[int, tuple[int, Tenso
     for number, op in enumerate(graph.ops):
         if loop.first <= number < loop.past or not early.intersection(op.inputs):
             continue
-        place = made.get(op.inputs[0], 0)
+        place = made.get(op.inputs[0], loop.period)
+        if place >= loop.period:
+            return None
         steps = [graph.ops[loop.first + place + step * loop.period].outputs[0] for step in range(loop.steps)]
         if op.name not in JOINS or list(op.inputs) != steps or place in found:
             return None
