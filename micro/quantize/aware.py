@@ -149,9 +149,12 @@ class QuantizationAware(keras.Model):
         """Inputs drawn evenly over their ranges, (count, *input) each."""
         rng = np.random.default_rng(seed)
         starts = [self.program.ranges[grid] for grid in self.program.grids]
+        indices = self.program.indices
         return tuple(
-            rng.uniform(start.low, start.high, (count, *shape)).astype("float32")
-            for start, shape in zip(starts, self.program.input_shapes)
+            rng.integers(0, indices[number], (count, *shape)).astype("float32")
+            if number in indices
+            else rng.uniform(start.low, start.high, (count, *shape)).astype("float32")
+            for number, (start, shape) in enumerate(zip(starts, self.program.input_shapes))
         )
 
     def grid(self, value: int) -> Grid:
@@ -165,13 +168,23 @@ class QuantizationAware(keras.Model):
 
     def values(self, inputs: Sequence[Tensor]) -> list[Tensor]:
         """Every value of the program on a batch of each input, fake-quantized."""
-        values = [self.grid(number).fake_quantize(taken) for number, taken in enumerate(inputs)]
+        indices = self.program.indices
+        values = [
+            taken if number in indices else self.grid(number).fake_quantize(taken)
+            for number, taken in enumerate(inputs)
+        ]
         for number, (node, operator) in enumerate(zip(self.program.nodes, self.operators), self.program.first):
             taken = [values[i] for i in node.inputs]
             scales = [self.grid(i).parameters()[0] for i in node.inputs]
             if node.op in RECURRENT:
                 simulated = simulated_lstm if node.op == LSTM else simulated_gru
                 values.append(simulated(taken[0], *operator.quantized_weights(scales[0]), node, self.grid(number)))
+                continue
+            if node.op == "GATHER":
+                # The table has the output's scale.
+                table = self.grid(number).fake_quantize(operator.operand)
+                y = OPERATORS[node.op].compute(node, [table, taken[0]], None, None)
+                values.append(ops.reshape(y, (-1, *node.shape[1:])))
                 continue
             y = ops.reshape(operator(taken, scales[0]), (-1, *node.shape[1:]))
             if node.op == "HARD_SWISH":
@@ -230,7 +243,7 @@ class Simulated(keras.Layer):
         self.bias = self.add_weight(shape=(biases,), name="bias", initializer="zeros") if node.bias else None
         self.operand = None
         if node.operand is not None:
-            self.operand = self.add_weight(shape=node.operand, name="operand", trainable=False)
+            self.operand = self.add_weight(shape=node.operand, name="operand", trainable=node.op == "GATHER")
         self.step = None
         if learns_steps(node):
             self.step = self.add_weight(shape=scales_shape(node), name="step", initializer="zeros")

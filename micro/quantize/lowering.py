@@ -122,6 +122,8 @@ def _node(
         node = dataclasses.replace(node, operand=constant.shape, operand_first=first)
         if kind in ("MAXIMUM", "MINIMUM"):
             raise refuse(f"becomes {op.name} with a constant; use ReLU or ReLU6")
+    elif kind == "GATHER":
+        node, held = _lookup(node, op, graph, values, refuse)
     elif kind in NUMBERED:
         numbers = tuple(_integers(graph.tensors[index]) for index in op.inputs[1:])
         node = dataclasses.replace(node, numbers=_checked_numbers(kind, numbers, op, graph, refuse))
@@ -165,6 +167,18 @@ def _last_state(op: Op, name: str, graph: Graph, node: Node | None) -> Node | No
     if not (alone and last and whole and made == (1, shape[2]) and op.options.get("shrinkAxisMask", 0) == 2):
         return None
     return dataclasses.replace(node, name=name, shape=made)
+
+
+def _lookup(
+    node: Node, op: Op, graph: Graph, values: dict[int, int], refuse: Refuse
+) -> tuple[Node, dict[str, np.ndarray]]:
+    """The table of an Embedding, of which the model's input itself has the rows' numbers."""
+    table = graph.tensors[op.inputs[0]]
+    plain = not op.options.get("axis", 0) and not op.options.get("batchDims", 0) and len(table.shape) == 2
+    readers = {reader.name for reader in graph.ops if op.inputs[1] in reader.inputs}
+    if table.data is None or not plain or op.inputs[1] not in graph.inputs or readers != {"GATHER"}:
+        raise refuse("becomes GATHER of something else than an input of integers that is looked up alone; use an Embedding")
+    return dataclasses.replace(node, operand=table.shape, operand_first=True), {"operand": _array(table)}
 
 
 def _reversed(op: Op, name: str, graph: Graph, values: dict[int, int]) -> Node:

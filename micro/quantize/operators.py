@@ -156,6 +156,12 @@ def _l2_normalization(node: Node, inputs: Sequence[Tensor], kernel: Tensor | Non
     return inputs[0] * ops.rsqrt(ops.where(squares > 0, squares, 1.0))
 
 
+def _gather(node: Node, inputs: Sequence[Tensor], kernel: Tensor | None, bias: Tensor | None) -> Tensor:
+    """Rows of a table, which is the constant operand, by their numbers."""
+    table, numbers = inputs
+    return ops.take(table, ops.cast(numbers, "int32"), axis=0)
+
+
 def _lstm(node: Node, inputs: Sequence[Tensor], kernel: Tensor | None, bias: Tensor | None) -> Tensor:
     assert kernel is not None
     return lstm(inputs[0], kernel, bias, node.shape[-1])[0]
@@ -180,6 +186,7 @@ OPERATORS: dict[str, Operator] = {
     "CONV_2D": Operator(_convolution(ops.conv), "own", "Conv2DOptions", 3, "multiplier"),
     "DEPTHWISE_CONV_2D": Operator(_convolution(ops.depthwise_conv), "own", "DepthwiseConv2DOptions", 3, "multiplier"),
     "FULLY_CONNECTED": Operator(_fully_connected, "own", "FullyConnectedOptions", 4, "multiplier"),
+    "GATHER": Operator(_gather, "own", "GatherOptions", 2, int16=False),
     "HARD_SWISH": Operator(_unary(ops.hard_swish), "own", None, 1, int16=False),
     "L2_NORMALIZATION": Operator(_l2_normalization, "tanh", "L2NormOptions", 2, int16=False),
     "LEAKY_RELU": Operator(

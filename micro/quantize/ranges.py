@@ -56,8 +56,14 @@ def calibrated(program: Program, weights: Weights, samples: Inputs, method: Meth
             index = range_of[number]
             lows[index] = min(lows[index], value.min())
             highs[index] = max(highs[index], value.max())
+    indices = {range_of[value]: rows for value, rows in program.indices.items()}
+    for number, node in enumerate(program.nodes, program.first):
+        if node.op == "GATHER":
+            # Rows that no sample looks up count too.
+            table, index = weights[node.name]["operand"], range_of[number]
+            lows[index], highs[index] = min(lows[index], table.min()), max(highs[index], table.max())
     for number, index in enumerate(range_of):
-        if lows[index] == highs[index] and rules[index] == "own":
+        if lows[index] == highs[index] and index not in indices and rules[index] == "own":
             raise ValueError(
                 f"calibration: {_what(program, number)} is 0 for all {len(samples[0])} samples, which leaves its range empty; "
                 "give samples on which it is not, or a model without it"
@@ -68,9 +74,11 @@ def calibrated(program: Program, weights: Weights, samples: Inputs, method: Meth
         # An outlier makes the bins of its histogram so wide that all other values fall into one.
         if not np.any(highs - lows < wide / COARSE):
             break
+    for index, rows in indices.items():
+        lows[index], highs[index] = 0.0, rows - 1.0
     ranges = tuple(
-        PRESCRIBED[rule, to] if rule != "own" else Range(float(low), float(high))
-        for rule, low, high in zip(rules, lows, highs)
+        PRESCRIBED[rule, to] if rule != "own" else Range(float(low), float(high), index in indices)
+        for index, (rule, low, high) in enumerate(zip(rules, lows, highs))
     )
     nodes = _with_cells(program, weights, samples)
     return dataclasses.replace(program, nodes=nodes, grids=range_of, ranges=ranges, activations=to)

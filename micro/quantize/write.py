@@ -67,7 +67,9 @@ class Writer:
             add_gru(self, node, operator, self.program.first + number)
             return
         inputs = [self.values[value] for value in node.inputs]
-        if node.operand is not None:
+        if node.op == "GATHER":
+            inputs.insert(0, self._table(number, operator))
+        elif node.operand is not None:
             inputs.insert(0 if node.operand_first else len(inputs), self._operand(operator))
         if node.op == "TRANSPOSE_CONV":
             kernel, *bias = self._weights(operator)
@@ -174,6 +176,8 @@ class Writer:
         return packed(model)
 
     def _value(self, value: int, name: str, shape: Sequence[int]) -> int:
+        if value in self.program.indices:
+            return self.tensor(name, "int32", shape)
         return self.tensor(name, self.program.activations, shape, self.scale_of(value))
 
     def plain_scale(self, scale: float | np.ndarray) -> Scale:
@@ -207,6 +211,14 @@ class Writer:
     def _operand(self, operator: Simulated) -> int:
         values, scale, zero = operator.operand_integers()
         return self.constant(f"{operator.node.name}/constant", values, Scale(np.atleast_1d(scale), zero))
+
+    def _table(self, number: int, operator: Simulated) -> int:
+        """The table that rows are looked up in, on the scale of the output."""
+        scale = self.scale_of(self.program.first + number)
+        assert operator.operand is not None
+        values = self.aware.grid(self.program.first + number).fake_quantize(operator.operand)
+        steps = np.round(ops.convert_to_numpy(values) / scale.scale + scale.zero)
+        return self.constant(f"{operator.node.name}/table", steps.astype(self.program.activations), scale)
 
     def _options(self, node: Node) -> dict[str, Any]:
         options = {name: value for name, value in node.options.items() if name != PAD_VALUE}
