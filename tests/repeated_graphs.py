@@ -27,7 +27,9 @@ def repeated_graph(seed, flaw=None):
     start = b.tensor((1, width), **grid, data=rng.integers(-128, 128, (1, width), np.int8))
     if rng.random() < 0.3:
         start = b.op("RELU", [start], b.tensor((1, width), **grid))
-    pattern = [str(rng.choice(["ADD", "SUB", "MUL", "TANH", "FULLY_CONNECTED"])) for _ in range(int(rng.integers(1, 6)))]
+    pattern = [
+        str(rng.choice(["ADD", "SUB", "MUL", "TANH", "FULLY_CONNECTED"])) for _ in range(int(rng.integers(1, 6)))
+    ]
     odd = int(rng.integers(1, steps - 1)) if flaw else -1
     states = [start]
     for step in range(steps):

@@ -1,4 +1,4 @@
-"""Steps that a graph repeats as a loop in static C: every output byte that of TFLite Micro, and one copy of code and constants."""
+"""Steps that a graph repeats as a loop in static C: every output byte that of TFLite Micro, one copy of code and constants."""
 
 import re
 
@@ -26,7 +26,11 @@ def test_repeated_steps_are_equal_to_the_byte(tmp_path, gcc, block):  # noqa: F8
 
 @pytest.mark.parametrize("block", [0, *SLOW])
 def test_steps_that_only_nearly_repeat_are_equal_to_the_byte(tmp_path, gcc, block):  # noqa: F811
-    require_equal([repeated_graph(20 * block + n, FLAWS[n % len(FLAWS)]) for n in range(18 if block else len(FLAWS))], tmp_path, gcc)
+    require_equal(
+        [repeated_graph(20 * block + n, FLAWS[n % len(FLAWS)]) for n in range(18 if block else len(FLAWS))],
+        tmp_path,
+        gcc,
+    )
 
 
 def test_three_steps_or_more_become_one_loop_over_all_of_them(tmp_path):

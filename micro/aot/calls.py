@@ -31,7 +31,7 @@ class Several:
 
 @dataclass(frozen=True)
 class Stepped:
-    """A tensor in a loop: from element `start` on in its first step, and from `stride` elements further on in each other one."""
+    """A tensor in a loop: from element `start` on in its first step, in each other one `stride` elements further on."""
 
     tensor: Tensor
     start: int

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from micro.aot.calls import Argument, Call, Lowered, Several, Stepped, sized
 from micro.aot.states import HANDLE
@@ -177,7 +178,10 @@ def _built(
     states = {}
     for place, start in loop.carried:
         kept = graph.tensors[graph.ops[loop.last + place].outputs[0]]
-        states[place] = replace(kept, index=len(tensors) + len(states), name=f"{kept.name}_before"), graph.tensors[start]
+        states[place] = (
+            replace(kept, index=len(tensors) + len(states), name=f"{kept.name}_before"),
+            graph.tensors[start],
+        )
     # In the last step, a state stands in the place of what the step before it made.
     before = {graph.ops[loop.last - loop.period + place].outputs[0]: state for place, (state, _) in states.items()}
     body: list[tuple[Op, Lowered]] = []
@@ -201,7 +205,8 @@ def _built(
     ends = Op(-1, "END", (*kept, *made, *whole, *loop.outside), ())
     first = Lowered(tuple(_copy(start, state, state.size) for state, start in states.values()), loop=loop.steps)
     last = Lowered(
-        tuple(_copy(graph.tensors[i], state, state.size) for i, (state, _) in zip(kept, states.values())), ends_loop=True
+        tuple(_copy(graph.tensors[i], state, state.size) for i, (state, _) in zip(kept, states.values())),
+        ends_loop=True,
     )
     return [(starts, first), *body, (ends, last)], {number for number, _ in joins.values()}
 
@@ -244,7 +249,7 @@ def _slices(loop: Loop, graph: Graph, lower: Lower) -> dict[int, Lowered] | None
             continue
         parts = [_part(lower(op)) for op in ops]
         starts = [start for _, start, _ in parts]
-        steps = {after - before for before, after in zip(starts, starts[1:])}
+        steps = {after - before for before, after in pairwise(starts)}
         if len({rest for _, _, rest in parts}) > 1 or len(steps) > 1:
             return None
         each = lower(ops[-1])
@@ -259,7 +264,7 @@ def _part(lowered: Lowered) -> tuple[Tensor, int, str]:
     call = lowered.calls[0]
     first = call.arguments[0]
     assert isinstance(first, tuple)
-    return *first, f"{call.kernel} {[argument for argument in call.arguments[2:]]}"
+    return *first, f"{call.kernel} {list(call.arguments[2:])}"
 
 
 def _replaced(call: Call, before: dict[int, Tensor]) -> Call:

@@ -201,6 +201,6 @@ def _require_few_operators(graph: Graph) -> None:
     if len(graph.ops) > MOST_OPERATORS:
         raise ConversionError(
             f"the model has {len(graph.ops):,} operators, as a GRU over many steps does; TFLite Micro keeps flash and RAM for "
-            f"each, so that {MOST_OPERATORS} are the most: take static C, which computes steps in a loop (runtime 'static'), or an "
-            "LSTM"
+            f"each, so that {MOST_OPERATORS} are the most: take static C, which computes steps in a loop (runtime 'static'), "
+            "or an LSTM"
         )

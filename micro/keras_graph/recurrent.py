@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 CARRIER = "BlockLSTM"
 # Places of the carrier's inputs: the sequence, the kernel over the recurrent kernel, a vector that is not 0 where the layer has
 # a bias, and the bias. The last of its outputs is the sequence of states. A kernel of three gates is that of a GRU, whose bias
-# has four parts: those of the inputs' gates, where the states' are added that are summed with them, and the states' third.
+# has four parts: one for each gate, and one that is added to the states' part of the third alone.
 SEQUENCE, KERNEL, BIASED, BIAS = 1, 4, 5, 8
 
-# A GRU becomes so many steps at most, each of which is 18 or 19 operators: the .tflite of more takes minutes to make and check.
+# A GRU becomes so many steps at most, each of which is 18 or 19 operators: a longer .tflite takes minutes to make and check.
 MOST_GRU_STEPS = 512
 
 

@@ -104,7 +104,7 @@ def fake_quantize_kernel(kernel: Tensor, node: Node, scale: Tensor) -> Tensor:
 
 
 def kernel_scale(kernel: Tensor, node: Node, least: Tensor | float) -> Tensor:
-    """The scale at which the largest weight takes the last step: a scalar, one for each output channel, or of LSTM and GRU (2, gates).
+    """The scale at which the largest weight takes the last step: a scalar, one for each output channel, or (2, gates).
 
     `least` is the smallest allowed.
     """

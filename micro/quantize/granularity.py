@@ -78,7 +78,9 @@ class _Trials:
 
     def layers_with_kernels(self) -> list[str]:
         aware = quantize_aware(self.model, self.given, activations=self.activations)
-        return list(dict.fromkeys(node.source for node in aware.program.nodes if node.kernel and node.op not in RECURRENT))
+        return list(
+            dict.fromkeys(node.source for node in aware.program.nodes if node.kernel and node.op not in RECURRENT)
+        )
 
     def cost(self, weights: dict[str, Granularity]) -> tuple[int, float]:
         """RAM in bytes, and the root mean squared error on the first samples."""

@@ -160,7 +160,7 @@ def _last_state(op: Op, name: str, graph: Graph, node: Node | None) -> Node | No
     if op.name != "STRIDED_SLICE" or node is None or node.op != GRU:
         return None
     shape, made = node.shape, graph.tensors[op.outputs[0]].shape
-    begins, ends, strides = (_integers(graph.tensors[index]) for index in op.inputs[1:])
+    begins, _, strides = (_integers(graph.tensors[index]) for index in op.inputs[1:])
     alone = sum(op.inputs[0] in reader.inputs for reader in graph.ops) == 1 and op.inputs[0] not in graph.outputs
     last = begins[1] in (-1, shape[1] - 1) and strides == (1, 1, 1)
     whole = all(op.options.get("beginMask", 0) >> axis & 1 or begins[axis] == 0 for axis in (0, 2))
@@ -177,7 +177,9 @@ def _lookup(
     plain = not op.options.get("axis", 0) and not op.options.get("batchDims", 0) and len(table.shape) == 2
     readers = {reader.name for reader in graph.ops if op.inputs[1] in reader.inputs}
     if table.data is None or not plain or op.inputs[1] not in graph.inputs or readers != {"GATHER"}:
-        raise refuse("becomes GATHER of something else than an input of integers that is looked up alone; use an Embedding")
+        raise refuse(
+            "becomes GATHER of something else than an input of integers that is looked up alone; use an Embedding"
+        )
     return dataclasses.replace(node, operand=table.shape, operand_first=True), {"operand": _array(table)}
 
 
