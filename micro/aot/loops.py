@@ -175,7 +175,7 @@ def _built(
     slices = _slices(loop, graph, lower)
     if joins is None or slices is None:
         return None
-    states = {}
+    states: dict[int, tuple[Tensor, Tensor]] = {}
     for place, start in loop.carried:
         kept = graph.tensors[graph.ops[loop.last + place].outputs[0]]
         states[place] = (

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     Call: TypeAlias = Callable[..., Tensor]
 
-# The operator of TensorFlow that stands for an LSTM or a GRU layer. TFLite has no form of it, so the converter leaves it whole, as a
-# custom operator with the layer's weights among its inputs. Its values are never computed.
+# The operator of TensorFlow that stands for an LSTM or a GRU layer. TFLite has no form of it, so the converter leaves it whole,
+# as a custom operator with the layer's weights among its inputs. Its values are never computed.
 CARRIER = "BlockLSTM"
 # Places of the carrier's inputs: the sequence, the kernel over the recurrent kernel, a vector that is not 0 where the layer has
 # a bias, and the bias. The last of its outputs is the sequence of states. A kernel of three gates is that of a GRU, whose bias

@@ -182,6 +182,7 @@ class QuantizationAware(keras.Model):
                 continue
             if node.op == "GATHER":
                 # The table has the output's scale.
+                assert operator.operand is not None
                 table = self.grid(number).fake_quantize(operator.operand)
                 y = OPERATORS[node.op].compute(node, [table, taken[0]], None, None)
                 values.append(ops.reshape(y, (-1, *node.shape[1:])))

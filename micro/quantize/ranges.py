@@ -85,7 +85,7 @@ def calibrated(program: Program, weights: Weights, samples: Inputs, method: Meth
 
 
 def _with_cells(program: Program, weights: Weights, samples: Inputs) -> tuple[Node, ...]:
-    """The nodes, each LSTM with the scale of its cells and each GRU with that of its gates, which are no values of the program."""
+    """The nodes, each LSTM with its cells' scale and each GRU with its gates': they are in no value of the program."""
     recurrent = [number for number, node in enumerate(program.nodes) if node.op in RECURRENT]
     largest = dict.fromkeys(recurrent, 0.0)
     for values in _passes(program, weights, samples) if recurrent else ():

@@ -230,8 +230,8 @@ def _checked(op: Op, graph: Graph, x: Tensor, weights: Tensor, bias: Tensor | No
 def _products(op: Op, graph: Graph, operands: Operands, geometry: tuple[int, ...]) -> Lowered:
     x, y = operands.x, operands.y
     if x.dtype == "int16":
-        arrays, wide, scaling = _wide(op, graph, operands)
-        return Lowered((Call("products_16", (*arrays, ints(geometry), wide, *scaling)),))
+        given_16, wide, rescaling = _wide(op, graph, operands)
+        return Lowered((Call("products_16", (*given_16, ints(geometry), wide, *rescaling)),))
     weights = operands.values.astype(np.int8) if operands.packed is None else operands.packed
     arrays = (x, Constant(weights), _bias(operands.bias), y)
     packed, x_offset = int(operands.packed is not None), -int8_of(x, op, graph)[1]
