@@ -177,9 +177,9 @@ def _built(
         return None
     states: dict[int, tuple[Tensor, Tensor]] = {}
     for place, start in loop.carried:
-        kept = graph.tensors[graph.ops[loop.last + place].outputs[0]]
+        after = graph.tensors[graph.ops[loop.last + place].outputs[0]]
         states[place] = (
-            replace(kept, index=len(tensors) + len(states), name=f"{kept.name}_before"),
+            replace(after, index=len(tensors) + len(states), name=f"{after.name}_before"),
             graph.tensors[start],
         )
     # In the last step, a state stands in the place of what the step before it made.
