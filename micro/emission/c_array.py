@@ -39,7 +39,7 @@ TAKEN = words(
 # Bytes that TFLM needs temporarily, for each tensor of an operator, while it prepares the operator on a 64-bit host. The
 # measured arena does not include them; on a 32-bit MCU the smaller pointers make room for them.
 TEMPORARY = 128
-# TFLite Micro keeps some 170 bytes of RAM and 160 of flash for each operator, so that more leave no room on a chip.
+# TFLite Micro takes some 120 bytes of RAM and 150 of flash for each operator, which many chips have no room for beyond these.
 MOST_OPERATORS = 640
 # C would silently truncate larger constants.
 LARGEST_INTEGER = 2**63 - 1
