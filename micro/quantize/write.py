@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from micro.quantize.operators import OPERATORS, PAD_VALUE, Operator
 from micro.quantize.program import Node
 from micro.quantize.recurrent import GATE_SCALE
 from micro.quantize.write_gru import add_gru
+from micro.quantize.written import Scale
 from micro.tflite.graph import packed, schema_module
 
 # Joins the states of a GRU; it is in no program.
@@ -29,15 +29,6 @@ def write_tflite(aware: QuantizationAware) -> bytes:
     for number in range(len(aware.program.nodes)):
         writer.add_operator(number)
     return writer.finish()
-
-
-@dataclass(frozen=True)
-class Scale:
-    """Quantization parameters of one tensor."""
-
-    scale: np.ndarray
-    zero: int = 0
-    axis: int = 0
 
 
 class Writer:

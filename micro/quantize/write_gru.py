@@ -17,7 +17,7 @@ from micro.quantize.program import Node
 
 if TYPE_CHECKING:
     from micro.quantize.aware import Simulated
-    from micro.quantize.write import Scale, Writer
+    from micro.quantize.written import Scale, Writer
 
 UPDATE, RESET, CANDIDATE = range(GATES[GRU])
 # An int8 value less its zero point, times this, fits int16 exactly.
