@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 from int8_graphs import Builder, random_graph
 from int8_more import newer_graph
-from recurrent_graphs import random_lstm
+from recurrent_graphs import random_lstm, random_lstm_16
 from test_aot_each_operator import ALONE, nets_of
 from test_aot_rows import tall_net
 
@@ -49,17 +49,12 @@ def models():
         yield newer_graph(seed)
         yield tall_net(seed)
     yield from (random_lstm(seed) for seed in range(2))
+    yield from (random_lstm_16(seed) for seed in range(3))
     yield from stored_otherwise()
     b = Builder(np.random.default_rng(0))
     x, y = (b.tensor((1, 7), "int16", scale=scale, zero=0) for scale in (0.1, 0.03))
     yield b.build([x], [b.op("QUANTIZE", [x], y)])
-    for seed in range(4):
-        b = Builder(np.random.default_rng(seed))
-        x = b.tensor((1, 12, 1, 3), zero=(0, 5)[seed % 2])
-        w = b.tensor((2, 3, 1, 3), scale=0.01, zero=0, data=b.rng.integers(-127, 128, (2, 3, 1, 3)).astype(np.int8))
-        y = b.value((1, 10, 1, 2), 1.0)
-        b.op("CONV_2D", [x, w], y, "Conv2DOptions", padding=1, strideH=1, strideW=1)
-        yield stream(b.build([x], [y]), 2).content
+    yield from map(taking_hops, range(4))
 
 
 def stored_otherwise():
@@ -90,6 +85,23 @@ def static_c(everything=models):
                 seen |= new
                 files |= made
     return files
+
+
+def taking_hops(seed):
+    """A convolution over time that keeps what it saw."""
+    b = Builder(np.random.default_rng(seed))
+    x = b.tensor((1, 12, 1, 3), zero=(0, 5)[seed % 2])
+    w = b.tensor((2, 3, 1, 3), scale=0.01, zero=0, data=b.rng.integers(-127, 128, (2, 3, 1, 3)).astype(np.int8))
+    y = b.value((1, 10, 1, 2), 1.0)
+    b.op("CONV_2D", [x, w], y, "Conv2DOptions", padding=1, strideH=1, strideW=1)
+    return stream(b.build([x], [y]), 2).content
+
+
+def exchangeable():
+    """Static C whose numbers can be exchanged, of a line of operators and of a model that keeps what it saw."""
+    models = {"held0": random_graph(37), "held1": taking_hops(1)}
+    made = [static_files(model, name, weights="exchangeable") for name, model in models.items()]
+    return {path: content for files in made for path, content in files.items()}
 
 
 def dense_model(shape, outputs, seed=0):

@@ -21,6 +21,8 @@ MODELS = {
     "ic01": "pretrainedResnet_quant.tflite",
     "vww01": "person_detect.tflite",
 }
+# What QEMU logs of registers that are written: of the serial port, and of pins.
+SEEN = ",trace:cmsdk_apb_uart_write,trace:nrf51_uart_write,trace:nrf51_gpio_write"
 BYTES_AT_ONCE = 31  # in a command, as mlcommons' runner sends them
 SECONDS = 120
 
@@ -55,19 +57,20 @@ class Device:
 
 
 @contextlib.contextmanager
-def device(folder, core="m4f"):
+def device(folder, core="m4f", mode="performance", logged=None):
     for tool in TOOLS:
         if shutil.which(tool) is None:
             pytest.skip(f"{tool} is not installed")
-    built = subprocess.run(["make", "-s", f"CORE={core}"], cwd=folder, capture_output=True, text=True)
+    built = subprocess.run(["make", "-s", f"CORE={core}", f"MODE={mode}"], cwd=folder, capture_output=True, text=True)
     assert built.returncode == 0, built.stderr[-2000:]
     assert "warning" not in built.stderr, built.stderr[:2000]
-    command = ["timeout", str(SECONDS), "make", "-s", "run", f"CORE={core}", "SERIAL=stdio"]
+    command = ["timeout", str(SECONDS), "make", "-s", "run", f"CORE={core}", f"MODE={mode}", "SERIAL=stdio"]
+    command += [] if logged is None else [f"QEMU=qemu-system-arm -D {logged} -d unimp{SEEN}"]
     process = subprocess.Popen(command, cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     try:
         opened = Device(process)
         banner = opened.answer()
-        assert banner[0] == "m-timestamp-mode-performance"
+        assert banner[0] == f"m-timestamp-mode-{mode}"
         assert banner[-1] == "m-init-done"
         yield opened
     finally:
@@ -125,6 +128,8 @@ def outputs_of(device):
         pytest.param("ad01", "m33", marks=pytest.mark.slow),
         pytest.param("ic01", "m4f", marks=pytest.mark.slow),
         pytest.param("vww01", "m33", marks=pytest.mark.slow),
+        pytest.param("kws01", "m55", marks=pytest.mark.slow),
+        pytest.param("ic01", "m55", marks=pytest.mark.slow),
     ],
 )
 def test_a_device_answers_as_the_benchmark_asks_with_tflite_micros_outputs(task, core, tmp_path):
@@ -165,6 +170,64 @@ def test_a_device_answers_as_the_benchmark_asks_with_tflite_micros_outputs(task,
             times.append(last - first)
             assert said[-1] == dut.ask("results")[0]
         assert 2.7 * times[0] <= times[1] <= 3.3 * times[0]
+
+
+def happened(log, core):
+    """What a device did, in order: characters that it sent, 'low' and 'high' of its pin, and the serial port's divisor."""
+    events, others = [], {}
+    for line in log.read_text().splitlines():
+        found = re.search(r"(uart|gpio).*?(?:offset|addr) 0x([0-9a-f]+),? (?:data|value) 0x([0-9a-f]+)", line)
+        if found is None:
+            continue
+        kind, offset, value = found[1], int(found[2], 16), int(found[3], 16)
+        if (kind, offset) == ("uart", 0x51C if core == "m0" else 0):
+            events.append(chr(value))
+        elif core == "m0" and kind == "gpio" and offset in (0x508, 0x50C):
+            events.append("high" if offset == 0x508 else "low")
+        elif core != "m0" and (kind, offset) == ("gpio", 4):
+            events.append("high" if value else "low")
+        else:
+            others[kind, offset] = value
+    return events, others
+
+
+@pytest.mark.parametrize(
+    "core", ["m4f", *(pytest.param(core, marks=pytest.mark.slow) for core in ("m0", "m33", "m55"))]
+)
+def test_in_energy_mode_a_pin_marks_the_inferences_that_count(core, tmp_path):
+    content = (data_folder("mlperf_tiny") / MODELS["kws01"]).read_bytes()
+    graph = read(content)
+    micro.new_benchmark(content, tmp_path / "dut")
+    values = sent("kws01", np.random.default_rng(0), graph.tensors[graph.inputs[0]].size)
+    with device(tmp_path / "dut", core, "energy", tmp_path / "log") as dut:
+        dut.load(values.tobytes())
+        said = dut.ask("infer 2 1")
+        assert said[:-1] == ["m-warmup-start-1", "m-warmup-done", "m-infer-start-2", "m-infer-done"]
+        wanted = run_inputs(content, quantized("kws01", values, None)[None])[0].reshape(-1)
+        assert np.array_equal(outputs_of(dut), wanted)
+        assert dut.ask("timestamp") == []
+    events, others = happened(tmp_path / "log", core)
+    # high at first; one pulse as the device starts, two around the inferences, one for the command
+    assert [each for each in events if each in ("low", "high")] == ["high", *["low", "high"] * 4]
+    falls = [n for n, each in enumerate(events) if each == "low"]
+    assert "".join(events[: falls[1]]).endswith("m-infer-start-2\r\n")
+    assert falls[2] - falls[1] == 2  # nothing is sent in between
+    assert "".join(events[falls[2] + 2 :]).startswith("m-infer-done\r\n")
+    if core == "m0":
+        assert others["uart", 0x524] == 0x00275000  # 9600 baud, by Nordic's manual
+    else:
+        clock = {"m4f": 25_000_000, "m33": 20_000_000, "m55": 32_000_000}[core]
+        assert others["uart", 0x10] == clock // 9600
+
+
+def test_an_unknown_mode_is_refused_before_anything_is_built(tmp_path):
+    if shutil.which("make") is None:
+        pytest.skip("make is not installed")
+    micro.new_benchmark((data_folder("mlperf_tiny") / MODELS["kws01"]).read_bytes(), tmp_path / "dut")
+    done = subprocess.run(["make", "MODE=accuracy"], cwd=tmp_path / "dut", capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "MODE must be performance, which accuracy is measured in too, or energy, not accuracy" in done.stderr
+    assert not (tmp_path / "dut/build").exists()
 
 
 def test_wrong_commands_get_an_error_and_the_device_goes_on(tmp_path):
@@ -208,7 +271,9 @@ size_t ee_get_buffer(uint8_t *buffer, size_t max_len);
 #include <cstddef>
 #define EE_MSG_TIMESTAMP "m-lap-us-%lu\\r\\n"
 #define EE_MSG_TIMESTAMP_MODE "m-timestamp-mode-performance\\r\\n"
+#ifndef EE_CFG_ENERGY_MODE
 #define EE_CFG_ENERGY_MODE 0
+#endif
 #ifndef TH_MODEL_VERSION
 #error "which?"
 #endif
@@ -238,9 +303,11 @@ def test_projects_repeat_to_the_byte_and_the_benchmarks_functions_compile(runtim
         pytest.skip("g++ is not installed")
     command = ["g++", "-std=c++14", "-Wall", "-Wextra", "-Werror", "-DTH_MODEL_VERSION=EE_MODEL_VERSION_KWS01"]
     folders = [f"-I{tmp_path}", f"-I{tmp_path}/one/src", f"-I{tmp_path}/one/board"]
-    subprocess.run(
-        [*command, *folders, "-fsyntax-only", tmp_path / "one/mlcommons/submitter_implemented.cpp"], check=True
-    )
+    for energy in ((), ("-DEE_CFG_ENERGY_MODE=1",)):
+        subprocess.run(
+            [*command, *energy, *folders, "-fsyntax-only", tmp_path / "one/mlcommons/submitter_implemented.cpp"],
+            check=True,
+        )
 
 
 def test_what_is_no_model_of_the_benchmark_is_refused(peer_models, tmp_path):

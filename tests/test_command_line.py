@@ -17,6 +17,7 @@ import pytest
 from support import invoke
 
 from micro.cli.main import main
+from micro.detection.record import FloatScaling, MadeFor, Parameters
 
 ROOT = Path(__file__).parents[1]
 PROGRESS = re.compile(r"^ *\d+%  \S.*$")
@@ -256,6 +257,19 @@ CASES = (
     wrong("emit {ae} --out {text} --name net", "is a file"),
     good("aot {ae} --out {tmp}/o --name net --storage small", "net"),
     good("aot {ae} --out {tmp}/o --name net --json"),
+    good("aot {ae} --out {tmp}/o --name net --weights exchangeable", "net_weights.h"),
+    wrong("aot {ae} --out {tmp}/o --name net --storage small --weights exchangeable", "are stored 'dense'"),
+    good("weights {int8} --from {int8} --windows {npy} --out {tmp}/w.bin --counter 2", "self_test_windows"),
+    good("weights {int8} --from {int8} --windows {npy} --attach {csv} --out {tmp}/w.bin --json", "attached_bytes"),
+    empty("weights {empty} --from {int8} --windows {npy} --out {tmp}/w.bin", "empty"),
+    wrong("weights {int8} --from {ae} --windows {npy} --out {tmp}/w.bin", "has other layers than the firmware's"),
+    wrong("weights {int8} --from {int8} --windows {npy} --attach {missing} --out {tmp}/w.bin", "no such file"),
+    wrong("weights {int8} --from {int8} --windows {npy} --out {tmp}/w.bin --counter -1", "not in the range"),
+    good("record {record}", "threshold"),
+    good("record {record} --json", "counter"),
+    empty("record {empty}", "0 bytes are too few for a record"),
+    wrong("record {csv}", "no record of parameters"),
+    wrong("record {missing}", "no such file"),
     empty("aot {empty} --out {tmp}/p --name net", "empty"),
     wrong("aot {text} --out {tmp}/p --name net", "is not a .tflite"),
     good("stream {over_time} --hop 2 --out {tmp}/step.tflite", "whole_macs"),
@@ -339,12 +353,15 @@ def things(tmp_path_factory, peer_models, conv_model, conv_samples, converted):
     jobs.mkdir(parents=True)
     (jobs / "0001.json").write_text('{"kind": "run", "about": "x", "words": ["run", "gone.toml"], "created": 1}')
     (jobs / "0001.end").write_text('{"code": 2, "ended": 2}')
+    made_for = MadeFor(b"a model.", b"features", b"a score.")
+    record = Parameters(90, 80, (FloatScaling((0.5,), (2.0,)),), made_for)
+    (place / "record").write_bytes(record.to_bytes())
     words = {
         "ae": peer_models / "ae.tflite", "over_time": peer_models / "conv1d.tflite",
         "keras": place / "tiny.keras", "npy": place / "x.npy", "csv": place / "healthy1.csv",
         "text": place / "text.txt", "noise": place / "noise.toml", "rig": place / "rig.toml", "log": place / "log.csv",
         "fleet": place / "fleet.toml", "int8": place / "int8.tflite",
-        **{name: place / name for name in ("run", "again", "empty", "folder", "missing", "studio")},
+        **{name: place / name for name in ("run", "again", "empty", "folder", "missing", "studio", "record")},
     }  # fmt: skip
     return words, done
 

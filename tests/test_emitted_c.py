@@ -75,7 +75,7 @@ def part_of(path: str) -> str:
 def everything(tmp_path_factory):
     """A folder with one of each: static C, and a project of each kind."""
     folder = tmp_path_factory.mktemp("emitted")
-    emitted_c.written(emitted_c.static_c(), folder / "static")
+    emitted_c.written(emitted_c.static_c() | emitted_c.exchangeable(), folder / "static")
     for name, files in emitted_c.projects().items():
         emitted_c.written(files, folder / name)
     return folder

@@ -8,15 +8,19 @@ import pytest
 from avr import run_on_avr
 from int8_graphs import Builder
 from keras import layers
-from recurrent_graphs import LSTM, random_lstm
+from recurrent_graphs import LSTM, random_lstm, random_lstm_16
 from repeated_graphs import repeated_graph
 from test_aot import ON_CHIP, random_inputs, require_equal
+from test_aot_each_operator import in_tflm
+from test_aot_operators_on_chips import program
+from test_wired_graphs import SAMPLES, outputs_in_c
 
 import micro
 from micro.aot import generate, static_size
 from micro.aot.fixed_point import sigmoid_table
 from micro.firmware.emulate import missing_tools
-from micro.firmware.qemu import run_in_qemu
+from micro.firmware.qemu import missing_for, run_in_qemu
+from micro.tflite.graph import read
 from micro.tflite.interpreter import all_outputs
 
 
@@ -30,6 +34,81 @@ def gcc():
 @pytest.mark.parametrize("block", [0, *(pytest.param(block, marks=pytest.mark.slow) for block in range(1, 9))])
 def test_random_lstm_are_equal_to_the_byte(tmp_path, gcc, block):
     require_equal([random_lstm(20 * block + n) for n in range(20)], tmp_path, gcc)
+
+
+def require_equal_16(
+    models, folder, compiler="gcc", flags=("-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover")
+):
+    rng, inputs = np.random.default_rng(0), []
+    for model in models:
+        shape = next(iter(read(model).tensors[i].shape for i in read(model).inputs))
+        drawn = rng.integers(-(1 << 15), 1 << 15, (SAMPLES, *shape)).astype(np.int16)
+        inputs.append([np.where(rng.random(drawn.shape) < 0.1, np.int16(-(1 << 15)), drawn)])
+    for number, (ours, model, x) in enumerate(
+        zip(outputs_in_c(models, inputs, folder, "auto", compiler, flags), models, inputs)
+    ):
+        for array, wanted in zip(ours, in_tflm(model, x), strict=True):
+            assert np.array_equal(array, wanted), f"{number}: {np.count_nonzero(array != wanted)} differ"
+
+
+@pytest.mark.parametrize("block", [0, *(pytest.param(block, marks=pytest.mark.slow) for block in range(1, 6))])
+def test_random_lstm_of_16_bit_values_are_equal_to_the_byte(tmp_path, gcc, block):
+    """Also those whose states go on from sample to sample, and of which the last step alone is held."""
+    require_equal_16([random_lstm_16(20 * block + n) for n in range(20)], tmp_path)
+
+
+def test_sums_of_16_bit_values_beyond_32_bits_are_equal_to_the_byte(tmp_path, gcc):
+    require_equal_16([random_lstm_16(n, (2, depth, 2)) for n, depth in enumerate((255, 256, 257, 700))], tmp_path)
+
+
+def test_lstms_of_16_bit_values_agree_to_the_byte_on_chips(tmp_path):
+    models = [random_lstm_16(4000 + n, from_int8=True) for n in range(4)]
+    for core in ("m4f", "m0"):
+        if missing_for(core):
+            pytest.skip(f"not installed: {', '.join(missing_for(core))}")
+        folder = tmp_path / core
+        folder.mkdir()
+        sources, wanted = program(models, folder, "qemu")
+        assert run_in_qemu(folder, core, sources) == wanted
+
+
+def narrow_biases(graph, op):
+    bias = graph.tensors[op.inputs[13]]
+    bias.type, bias.shape = 2, [2 * bias.shape[0]]
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (narrow_biases, "biases that are not constant int64"),
+        (lambda graph, op: setattr(graph.tensors[op.inputs[0]].quantization, "zeroPoint", [3]), "zero point"),
+        (
+            lambda graph, op: setattr(graph.tensors[op.inputs[18]].quantization, "scale", [0.5]),
+            "states with another scale",
+        ),
+        (lambda graph, op: setattr(graph.tensors[op.inputs[1]].quantization, "scale", [900.0]), "64 bits do not hold"),
+    ],
+    ids=["biases", "zero", "state", "sums"],
+)
+def test_16_bit_values_that_tflite_micro_has_no_kernel_for_are_refused_by_name(change, says):
+    from micro.tflite.graph import packed, schema_module
+
+    model = schema_module().ModelT.InitFromPackedBuf(random_lstm_16(2, (3, 2, 2)), 0)
+    graph = model.subgraphs[0]
+    change(graph, next(op for op in graph.operators if len(op.inputs) == 24))
+    with pytest.raises(micro.ConversionError, match=rf"\({LSTM}, .*{says}"):
+        static_size(packed(model))
+
+
+def test_a_model_quantized_with_16_bit_activations_is_equal_to_the_byte(tmp_path, gcc):
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential(
+        [keras.Input((6, 3)), layers.LSTM(5, return_sequences=True), layers.LSTM(4), layers.Dense(2)]
+    )
+    x = np.random.default_rng(0).normal(size=(64, 6, 3)).astype("float32")
+    content = micro.convert(micro.quantize_aware(model, x, activations="int16")).content
+    assert [op.name for op in read(content).ops].count(LSTM) == 2
+    require_equal_16([content], tmp_path)
 
 
 def test_clang_agrees_without_a_warning(tmp_path):

@@ -12,10 +12,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from int8_graphs import random_graph
 
 from micro.emission.resolver import IRREGULAR, REGULAR, resolver_method
 from micro.errors import ConversionError
-from micro.firmware import new_firmware
+from micro.firmware import new_benchmark, new_firmware
 from micro.firmware.boards import BOARDS as LAYOUTS
 from micro.firmware.packages import ARDUINO, ESPRESSIF, SOURCES, ZEPHYR
 
@@ -120,26 +121,41 @@ def test_who_defines_static_memory(projects, board):
     assert defines == (LAYOUTS[board].package.static_memory == "project")
 
 
-@pytest.mark.parametrize("board", BOARDS)
-def test_it_compiles_against_what_the_table_says(projects, board, tmp_path):
+def compiled_against_stand_in(package, sources, folder):
+    """Compile C++ against headers that hold what the table says of a package."""
     if shutil.which("g++") is None:
         pytest.skip("g++ is not installed")
-    package = LAYOUTS[board].package
     methods = {resolver_method(op) for op in [*IRREGULAR, *REGULAR]} - package.lacks
     stand_in = STAND_IN.replace("METHODS", " ".join(f"TfLiteStatus {method}();" for method in sorted(methods)))
     stand_in = stand_in.replace("ARGUMENTS", ", Further*" * (package.arguments[0] - 4))
     stand_in = stand_in.replace("MEMORY_MUST_BE_STATIC", str(int(package.static_memory != "none")))
     for name in ("micro/micro_interpreter.h", "micro/micro_mutable_op_resolver.h", "schema/schema_generated.h"):
-        path = tmp_path / "tensorflow/lite" / name
+        path = folder / "tensorflow/lite" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text('#include "tensorflow/lite/all.h"\n')
-    (tmp_path / "tensorflow/lite/all.h").write_text(stand_in)
-    assert len(cpp_of(projects[board])) >= 2
-    for source in cpp_of(projects[board]):
+    (folder / "tensorflow/lite/all.h").write_text(stand_in)
+    for source in sources:
         if "Arduino.h" not in source.read_text():
-            command = ["g++", *STRICT, *memory(package), f"-I{tmp_path}", "-fsyntax-only", source]
+            command = ["g++", *STRICT, *memory(package), f"-I{folder}", "-fsyntax-only", source]
             done = subprocess.run(command, capture_output=True, text=True)
             assert done.returncode == 0, done.stderr[:2000]
+
+
+@pytest.mark.parametrize("board", BOARDS)
+def test_it_compiles_against_what_the_table_says(projects, board, tmp_path):
+    assert len(cpp_of(projects[board])) >= 2
+    compiled_against_stand_in(LAYOUTS[board].package, cpp_of(projects[board]), tmp_path)
+
+
+def test_a_device_of_the_benchmark_with_tflm_compiles_against_what_the_table_says(tmp_path):
+    new_benchmark(random_graph(0), tmp_path / "dut", task="ic01", runtime="tflm")
+    sources = [path for path in cpp_of(tmp_path / "dut") if path.parent.name == "src"]
+    assert len(sources) >= 2
+    compiled_against_stand_in(SOURCES, sources, tmp_path)
+    done = subprocess.run(
+        ["make", "CORE=m55", "TFLM_DIR=nowhere"], cwd=tmp_path / "dut", capture_output=True, text=True
+    )
+    assert "nowhere/gen/cortex_m_generic_cortex-m55_default_gcc/lib/libtensorflow-microlite.a is missing" in done.stderr
 
 
 @pytest.mark.parametrize("board", BOARDS)

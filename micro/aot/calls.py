@@ -15,11 +15,22 @@ from micro.tflite.graph import Graph, Op, Tensor
 KINDS = ("int8", "int16", "int32", "bool")
 
 
+class ModelNumber(int):
+    """A number that comes of a model's weights, scales or zero points; another model of the same layers has another one."""
+
+
 @dataclass(frozen=True)
 class Constant:
-    """A constant array that a call takes; its dtype is that of the C array."""
+    """A constant array that a call takes; its dtype is that of the C array.
+
+    Attributes:
+        of_model: Whether it comes of weights, scales or zero points, as a `ModelNumber` does.
+        room: How many values it has at most in any model of the same layers; None for as many as it has.
+    """
 
     values: np.ndarray
+    of_model: bool = False
+    room: int | None = None
 
 
 @dataclass(frozen=True)
@@ -38,9 +49,16 @@ class Stepped:
     stride: int
 
 
+@dataclass(frozen=True)
+class Held:
+    """A part of the block of a model's numbers, as an expression of C."""
+
+    text: str
+
+
 # An argument of a call: a tensor, computed or constant, from its first or from another element on, which a loop may move; a
-# constant array; several tensors; or a number.
-Argument = Tensor | tuple[Tensor, int] | Stepped | Constant | Several | int
+# constant array; several tensors; a part of the block of numbers; or a number.
+Argument = Tensor | tuple[Tensor, int] | Stepped | Constant | Several | Held | int
 
 
 @dataclass(frozen=True)
@@ -103,6 +121,8 @@ class Operator:
         optional: Whether inputs beyond the fewest may be left out, which the schema writes as -1.
         options: Options that must be there, as the schema names them; others have the schema's defaults.
         outputs: The fewest and the most outputs it has.
+        exchangeable: Whether all that comes of weights, scales or zero points is marked as such (`ModelNumber`, `Constant`)
+            where its tensors are int8, so that it can come from a block of numbers.
     """
 
     lowering: Callable[[Op, Graph, Storage], Lowered]
@@ -110,6 +130,7 @@ class Operator:
     optional: bool
     options: tuple[str, ...]
     outputs: tuple[int, int] = (1, 1)
+    exchangeable: bool = False
 
     def lower(self, op: Op, graph: Graph, storage: Storage) -> Lowered:
         """The operator's calls.
@@ -124,10 +145,15 @@ class Operator:
 
 
 def operator(
-    inputs: tuple[int, int], *, optional: bool = False, options: Sequence[str] = (), outputs: tuple[int, int] = (1, 1)
+    inputs: tuple[int, int],
+    *,
+    optional: bool = False,
+    options: Sequence[str] = (),
+    outputs: tuple[int, int] = (1, 1),
+    exchangeable: bool = False,
 ) -> Callable[[Callable[[Op, Graph, Storage], Lowered]], Operator]:
     """Make an `Operator` of the function below; arguments are its attributes."""
-    return lambda lowering: Operator(lowering, inputs, optional, tuple(options), outputs)
+    return lambda lowering: Operator(lowering, inputs, optional, tuple(options), outputs, exchangeable)
 
 
 def refusal(op: Op, graph: Graph, problem: str) -> ConversionError:
@@ -245,9 +271,14 @@ def axis_of(tensor: Tensor | None, x: Tensor, op: Op, graph: Graph) -> int:
     return listed[0] % len(x.shape)
 
 
-def ints(values: Sequence[int]) -> Constant:
+def ints(values: Sequence[int], of_model: bool = False) -> Constant:
     """Numbers as an array of int32_t, since int has 16 bits on some MCUs."""
-    return Constant(np.asarray(values, np.int32))
+    return Constant(np.asarray(values, np.int32), of_model)
+
+
+def numbers(*values: int) -> tuple[ModelNumber, ...]:
+    """Numbers that come of weights, scales or zero points."""
+    return tuple(map(ModelNumber, values))
 
 
 def four(shape: Sequence[int], op: Op, graph: Graph) -> tuple[int, ...]:

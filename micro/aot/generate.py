@@ -10,7 +10,8 @@ from typing import Any, get_args
 
 import numpy as np
 
-from micro.aot.calls import Argument, Constant, Lowered, Several, Stepped, array_of, refusal, sized
+from micro.aot.block import Block, Weights, checked_storage, held, struct_context
+from micro.aot.calls import Argument, Constant, Held, Lowered, Several, Stepped, array_of, refusal, sized
 from micro.aot.decode import unpacked
 from micro.aot.loops import called_operators, with_loops
 from micro.aot.memory import BYTES, C_TYPES, Memory, argument, memory_of
@@ -21,6 +22,7 @@ from micro.aot.states import State, states_of
 from micro.aot.validate import require_valid
 from micro.aot.variants import IF_MVE, Text, Variant, call_lines, called, kernels_of, variant_of
 from micro.aot.weight_layout import Storage
+from micro.aot.weights_format import record_context
 from micro.emission.c_array import write_sources
 from micro.emission.c_text import CArray, c_array, comment_text, float_text, render
 from micro.support.c_names import CNames
@@ -30,7 +32,14 @@ from micro.tflite.graph import Graph, Op, Tensor, TfliteLike, content_of, read
 FOLDER = "aot/templates"
 
 
-def generate(tflite: TfliteLike, directory: str | Path, name: str, *, storage: Storage = "auto") -> tuple[Path, ...]:
+def generate(
+    tflite: TfliteLike,
+    directory: str | Path,
+    name: str,
+    *,
+    storage: Storage = "auto",
+    weights: Weights = "constant",
+) -> tuple[Path, ...]:
     """Write NAME.h and NAME.c: the model as C99, run by `void NAME_invoke(const int8_t *input, int8_t *output)`.
 
     Further inputs and outputs are further arguments. Results equal those of TFLite Micro's reference kernels, bit for bit. The
@@ -46,14 +55,20 @@ def generate(tflite: TfliteLike, directory: str | Path, name: str, *, storage: S
             more instructions, from a sparsity of about 81 % on; a packed model as 'small'. 'small': the smallest of dense,
             without zeros, and 4 bits a weight where a layer's weights have at most 16 values. Weights are decoded while they
             are multiplied, and take no RAM.
+        weights: Where all numbers of the model are, which are its weights, multipliers, zero points, limits and tables.
+            'constant': in the C, where compilers fold them. 'exchangeable': in one block that the C reaches by a pointer, so
+            that a device takes another model of the same layers as bytes (`weights_record`), by NAME_weights.h and its C file,
+            which are written too. That takes more flash and time, weights are stored dense, and cores with the vector extension
+            MVE compute as others do.
 
     Returns:
         The paths written. Earlier files of those names are replaced together or not at all.
 
     Raises:
-        ValueError: For a name that cannot be a prefix, or an unknown storage.
+        ValueError: For a name that cannot be a prefix, an unknown storage, or one that exchangeable weights do not have.
         ModelError: For a damaged model.
-        ConversionError: Names an operator that static C does not have, or not in this form.
+        ConversionError: Names an operator that static C does not have, or not in this form, or whose numbers a block does not
+            hold.
 
     Examples:
         >>> inputs = keras.Input((8,))
@@ -62,7 +77,28 @@ def generate(tflite: TfliteLike, directory: str | Path, name: str, *, storage: S
         >>> sorted(path.name for path in micro.aot.generate(tflite, "out", "bearing"))
         ['bearing.c', 'bearing.h']
     """
-    return write_sources(directory, static_files(tflite, name, storage))
+    return write_sources(directory, static_files(tflite, name, storage, weights=weights))
+
+
+def weights_of(tflite: TfliteLike) -> Block:
+    """The block of a model's numbers that C with exchangeable weights takes, of this model and of others of its layers.
+
+    Args:
+        tflite: A model of int8 operators: bytes, a path, or what `convert` returns.
+
+    Raises:
+        MicroError: As `generate`.
+
+    Examples:
+        >>> inputs = keras.Input((8,))
+        >>> model = keras.Model(inputs, keras.layers.Dense(3)(inputs))
+        >>> tflite = micro.convert(model, np.random.default_rng(0).normal(size=(32, 8)).astype("float32"))
+        >>> len(micro.aot.weights_of(tflite).to_bytes()) % 4
+        0
+    """
+    block = _laid_out(tflite, "auto", weights="exchangeable")["made"]
+    assert isinstance(block, Block)
+    return block
 
 
 @dataclass(frozen=True)
@@ -97,11 +133,11 @@ class StaticSize:
     called: tuple[tuple[int, int], ...] = field(default=(), repr=False)
 
 
-def static_size(tflite: TfliteLike, storage: Storage = "auto") -> StaticSize:
+def static_size(tflite: TfliteLike, storage: Storage = "auto", weights: Weights = "constant") -> StaticSize:
     """Flash and RAM that a model would take as static C, without writing it.
 
     Args:
-        tflite, storage: As for `generate`.
+        tflite, storage, weights: As for `generate`.
 
     Raises:
         MicroError: As `generate`.
@@ -113,32 +149,45 @@ def static_size(tflite: TfliteLike, storage: Storage = "auto") -> StaticSize:
         >>> micro.aot.static_size(tflite).arena
         0
     """
-    laid = _laid_out(tflite, storage)
+    laid = _laid_out(tflite, storage, weights=weights)
     widths = {name: np.dtype(kind).itemsize for kind, name in C_TYPES.items()}
     arrays, memory = laid["arrays"]["any"] + laid["arrays"]["plain"], laid["memory"]
     constants = sum(widths[array.type] * array.count for array in arrays)
+    constants += laid["block"]["size"] if laid["block"] else 0
     return StaticSize(constants, memory.scratch, memory.shared, memory.bound, laid["state"], laid["called"])
 
 
-def static_files(tflite: TfliteLike, name: str, storage: Storage = "auto", marks: str = "") -> dict[str, bytes]:
-    """Contents of the two files by name; raises as `generate`.
+def static_files(
+    tflite: TfliteLike, name: str, storage: Storage = "auto", marks: str = "", weights: Weights = "constant"
+) -> dict[str, bytes]:
+    """Contents of the files by name; raises as `generate`.
 
     `marks` names a header with `operator_done(number)`, which is called after each operator, or after each row where several
     are computed row by row; none where it is empty.
     """
     context: dict[str, Any] = {
         **CNames(name).context("static"),
-        **_laid_out(tflite, storage, bool(marks)),
+        **_laid_out(tflite, storage, bool(marks), weights),
         "marks": marks,
     }
     files = {f"{name}.h": "static.h.j2", f"{name}.c": "static.c.j2"}
-    return {file: render(template, context, FOLDER).encode() for file, template in files.items()}
+    made = {file: render(template, context, FOLDER).encode() for file, template in files.items()}
+    if weights == "exchangeable":
+        context |= {
+            **record_context(),
+            **context["block"],
+            "weights_guard": CNames(name).guard("weights"),
+            "only_reads": True,
+        }
+        made |= {f"{name}_weights.{end}": render(f"weights.{end}.j2", context).encode() for end in "hc"}
+    return made
 
 
-def _laid_out(tflite: TfliteLike, storage: Storage, marked: bool = False) -> dict[str, Any]:
+def _laid_out(
+    tflite: TfliteLike, storage: Storage, marked: bool = False, weights: Weights = "constant"
+) -> dict[str, Any]:
     """What the templates need to know of a model; does not depend on its name."""
-    if storage not in get_args(Storage):
-        raise ValueError(f"storage must be one of {', '.join(get_args(Storage))}, got {storage!r}")
+    storage = checked_storage(storage, weights)
     content = content_of(tflite)
     packed = read(content)
     graph = unpacked(packed)
@@ -148,6 +197,9 @@ def _laid_out(tflite: TfliteLike, storage: Storage, marked: bool = False) -> dic
     states = states_of(graph)
     graph, lowered = lowered_graph(graph, storage)
     memory = memory_of(graph, lowered)
+    starts, made = [str(each.start) for each in states], None
+    if weights == "exchangeable":
+        lowered, starts, made = held(graph, lowered, states, bytes.fromhex(sha256(content)))
     places = memory.places
     constants: dict[tuple[str, bytes], str] = {}
     arrays: list[CArray] = []
@@ -162,6 +214,8 @@ def _laid_out(tflite: TfliteLike, storage: Storage, marked: bool = False) -> dic
             return f"{first} + step * {argument.stride}"
         if isinstance(argument, Several):
             return f"(const int8_t *const[]){{{', '.join(text(part, variant) for part in argument.parts)}}}"
+        if isinstance(argument, Held):
+            return argument.text
         if isinstance(argument, Tensor) and argument.data is None:
             return places[argument.index]
         if isinstance(argument, Tensor):
@@ -177,7 +231,11 @@ def _laid_out(tflite: TfliteLike, storage: Storage, marked: bool = False) -> dic
     calls = [call for each in lowered for call in each.calls]
     further = [line.split("(")[0] for line in copies]
     further += ["move_down"] * any(moves_rows(graph, lowered, run) for run in memory.runs)
-    names = ["arena", *(argument(graph.inputs, "input", number) for number in range(len(graph.inputs)))]
+    names = [
+        "arena",
+        *(["weights"] if made else []),
+        *(argument(graph.inputs, "input", number) for number in range(len(graph.inputs))),
+    ]
     # Compilers warn about an unused argument.
     body = [f"(void){name};" for name in names if not re.search(rf"\b{name}\b", " ".join(body))] + body
     return {
@@ -185,8 +243,12 @@ def _laid_out(tflite: TfliteLike, storage: Storage, marked: bool = False) -> dic
         "called": called_operators(graph, lowered),
         "memory": memory,
         "wide": any(BYTES.get(tensor.dtype, 1) > 1 for tensor in _computed(graph)),
-        "states": [{"type": C_TYPES[each.dtype], "count": each.size, "start": each.start} for each in states],
-        "starts": any(each.start for each in states),
+        "made": made,
+        "block": struct_context(made) if made else None,
+        "states": [
+            {"type": C_TYPES[each.dtype], "count": each.size, "start": start} for each, start in zip(states, starts)
+        ],
+        "starts": any(each.start for each in states) or bool(states and made),
         "state": _bytes_of_struct(states),
         "inputs": _sides(graph, graph.inputs, "input", memory.inputs),
         "outputs": _sides(graph, graph.outputs, "output", memory.outputs),

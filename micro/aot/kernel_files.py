@@ -56,3 +56,17 @@ def read_kernel(kernel: str) -> tuple[tuple[str, ...], str]:
     text = (resources.files("micro.aot") / "kernels" / f"{kernel}.c").read_text(encoding="utf-8").rstrip()
     line = NEEDS.match(text)
     return (tuple(line[1].split(", ")), text[line.end() :]) if line else ((), text)
+
+
+@cache
+def kinds_of(kernel: str) -> tuple[str, ...]:
+    """Types of a kernel's arguments, in order; of pointers what they point to.
+
+    Examples:
+        >>> from micro.aot.kernel_files import kinds_of
+        >>> kinds_of("fill")
+        ('int8_t', 'int32_t', 'int8_t')
+    """
+    _, source = read_kernel(kernel)
+    found = re.search(rf"^static void {kernel}\(([^)]*)\)", source, re.MULTILINE)
+    return tuple(re.findall(r"(?:const )?(\w+) [*\w]+(?:const \*)?\w*(?:,|$)", found[1])) if found else ()

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 def new_benchmark(model: str, out: str, task: str | None, runtime: Runtime, vendor: str, as_json: bool) -> None:
     """Write a project that runs MODEL.tflite, or the student of a run folder, as a device under test of MLPerf Tiny.
 
-    The program speaks the benchmark's serial protocol in performance and accuracy mode. It is for a bare Cortex-M, runs in
-    QEMU, and names the two files to replace on a board. The benchmark's host programs and data are yours to bring.
+    The program speaks the benchmark's serial protocol in performance, accuracy and energy mode. It is for a bare Cortex-M,
+    runs in QEMU, and names the files to replace on a board. The benchmark's host programs and data are yours to bring.
 
     \b
     Example:

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 import click
 
-from micro.cli import examination, firmware, models, runs, scale
+from micro.cli import examination, firmware, models, records, runs, scale
 from micro.cli.again import go_on
 from micro.cli.benchmark import new_benchmark
 from micro.cli.boards import boards, check
@@ -145,6 +145,8 @@ for command in (
     models.verify,
     models.emit,
     models.aot,
+    records.weights,
+    records.record,
     models.stream,
 ):
     main.add_command(command)

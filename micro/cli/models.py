@@ -17,6 +17,7 @@ from micro.cli.terminal import as_json, print_result, tensor_line
 if TYPE_CHECKING:
     import keras
 
+    from micro.aot.block import Weights as WhereWeights
     from micro.aot.weight_layout import Storage
     from micro.conversion.convert_keras import Weights
     from micro.conversion.converted import Converted
@@ -235,8 +236,15 @@ def emit(model: str, out: str, name: str, class_names: tuple[str, ...], as_json:
 @click.option("--out", required=True, type=click.Path(file_okay=False), help="Folder for the C files.")
 @click.option("--name", required=True, help="Prefix of files and symbols.")
 @click.option("--storage", type=click.Choice(("auto", "small", "dense")), default="auto", show_default=True)
+@click.option(
+    "--weights",
+    type=click.Choice(("constant", "exchangeable")),
+    default="constant",
+    show_default=True,
+    help="Whether a device can take another model of the same layers, as `keras-kd weights` writes it.",
+)
 @as_json
-def aot(model: str, out: str, name: str, storage: Storage, as_json: bool) -> None:
+def aot(model: str, out: str, name: str, storage: Storage, weights: WhereWeights, as_json: bool) -> None:
     """Write MODEL.tflite as static C without an interpreter: NAME_invoke and the kernels that it needs.
 
     \b
@@ -245,7 +253,8 @@ def aot(model: str, out: str, name: str, storage: Storage, as_json: bool) -> Non
     """
     from micro.aot import generate
 
-    print_result({"files": [str(path) for path in generate(model, out, name, storage=storage)]}, as_json)
+    written = generate(model, out, name, storage=storage, weights=weights)
+    print_result({"files": [str(path) for path in written]}, as_json)
 
 
 @click.command(short_help="Let a .tflite take a hop at a time")

@@ -51,11 +51,12 @@ RESULT_WORDS = {
     "values": "the model's outputs",
     "error": "the mean square of what the model's output is off its input",
 }
-# The serial port and the clock of QEMU's machines.
+# The serial port, the port of pins and the clock of QEMU's machines.
 PORTS = {
-    "m0": "-DSERIAL_NRF51=0x40002000u -DCLOCK_HZ=16000000u",
-    "m4f": "-DSERIAL_CMSDK=0x40004000u -DCLOCK_HZ=25000000u",
-    "m33": "-DSERIAL_CMSDK=0x40200000u -DCLOCK_HZ=20000000u",
+    "m0": "-DSERIAL_NRF51=0x40002000u -DGPIO_NRF51=0x50000000u -DCLOCK_HZ=16000000u",
+    "m4f": "-DSERIAL_CMSDK=0x40004000u -DGPIO_CMSDK=0x40010000u -DCLOCK_HZ=25000000u",
+    "m33": "-DSERIAL_CMSDK=0x40200000u -DGPIO_CMSDK=0x40100000u -DCLOCK_HZ=20000000u",
+    "m55": "-DSERIAL_CMSDK=0x49303000u -DGPIO_CMSDK=0x41100000u -DCLOCK_HZ=32000000u",
 }
 RUN_ON = tuple(machine for machine in MACHINES if machine.core in PORTS)
 LONGEST_VENDOR = 40
@@ -71,7 +72,8 @@ LAYOUT = Board(
         "board/startup.c": "bare-cortex-m/startup.c.j2",
         "board/console.h": "bare-cortex-m/console.h.j2",
         **{
-            f"board/{name}": f"benchmark/{name}.j2" for name in ("main.c", "serial.c", "serial.h", "timer.c", "timer.h")
+            f"board/{name}": f"benchmark/{name}.j2"
+            for name in ("main.c", "pin.c", "pin.h", "serial.c", "serial.h", "timer.c", "timer.h")
         },
         **{f"board/link_{machine.core}.ld": "bare-cortex-m/link.ld.j2" for machine in RUN_ON},
     },
@@ -92,11 +94,11 @@ def new_benchmark(
     runtime: Runtime = "static",
     vendor: str = "unspecified",
 ) -> tuple[Path, ...]:
-    """Write a project that runs a model as a device under test of MLPerf Tiny, in its performance and accuracy modes.
+    """Write a project that runs a model as a device under test of MLPerf Tiny, in its performance, accuracy and energy modes.
 
-    The program speaks the benchmark's serial protocol. It is built for a bare Cortex-M, runs in QEMU, and has its serial port
-    and its clock in two files to replace on a board. A file with the benchmark's functions `th_*` is there as well, for those
-    who build with its own sources.
+    The program speaks the benchmark's serial protocol. It is built for a bare Cortex-M, for energy mode by `make MODE=energy`,
+    runs in QEMU, and has its serial port, its clock and the pin of energy mode in files to replace on a board. A file with the
+    benchmark's functions `th_*` is there as well, for those who build with its own sources.
 
     Args:
         tflite: A model with one int8 input and one int8 output: bytes, a path, or what `convert` returns.

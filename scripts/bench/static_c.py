@@ -1,12 +1,14 @@
 """Static C on an emulated core, on a Cortex-M beside TFLite Micro with CMSIS-NN: instructions an inference, code, weights, RAM.
 
     python scripts/bench/static_c.py [MODEL.tflite ...] [--core m4f] [--optimize=-O2,-Os] [--compiler gcc] [--sparse]
+        [--exchangeable]
 
 Without models: the four of MLPerf Tiny and the three in the shared data's peer_models. Instructions are those of a whole
 inference without the closing softmax; code and RAM are those of the whole model. RAM: with input and output in buffers of their
 own, with all in one arena, and what no placement goes below. Figures of TFLite Micro are of GCC, the same core and emulator.
 Cores: m0, m4f and m33 (Cortex-M), rv32imc (RISC-V), lx106 (Xtensa LX106). With --sparse each model also with
-80 % of every Dense and Conv2D kernel at zero, stored as it is and without its zeros.
+80 % of every Dense and Conv2D kernel at zero, stored as it is and without its zeros. With --exchangeable each also with its
+numbers in a block that can be exchanged; code is then without those that are held once an output (biases, multipliers).
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from typing import get_args
 import numpy as np
 
 from micro.aot import generate, static_size
+from micro.aot.block import Weights
 from micro.aot.fixed_point import sigmoid_table
 from micro.aot.weight_layout import Storage, stored
 from micro.emission.c_text import c_array
@@ -73,6 +76,7 @@ def main() -> None:
     parser.add_argument("--optimize", default="-O2,-Os", help="levels of optimization, with commas between them")
     parser.add_argument("--compiler", default="gcc", choices=get_args(Compiler))
     parser.add_argument("--sparse", action="store_true", help="also with 80 %% of the weights at zero")
+    parser.add_argument("--exchangeable", action="store_true", help="also with numbers that can be exchanged")
     arguments = parser.parse_args()
     levels = arguments.optimize.split(",")
     data = Path(os.environ.get("KERAS_KD_DATA", Path(__file__).parents[3] / "shared" / "data"))
@@ -84,20 +88,30 @@ def main() -> None:
         content = path.read_bytes()
         options = (arguments.core, levels, arguments.compiler)
         print(row(path.stem, content, "dense", *options), flush=True)
+        if arguments.exchangeable:
+            print(row(f"{path.stem}, exchangeable", content, "dense", *options, "exchangeable"), flush=True)
         if arguments.sparse:
             sparse = pruned(content, 0.8)
             print(row(f"{path.stem}, 80 % zeros, dense", sparse, "dense", *options), flush=True)
             print(row(f"{path.stem}, 80 % zeros, sparse", sparse, "small", *options), flush=True)
 
 
-def row(name: str, model: bytes, storage: Storage, core: str, levels: list[str], compiler: Compiler) -> str:
+def row(
+    name: str,
+    model: bytes,
+    storage: Storage,
+    core: str,
+    levels: list[str],
+    compiler: Compiler,
+    weights: Weights = "constant",
+) -> str:
     """A row of the table; of a model that cannot be run there, why."""
     macs = measure(model).macs
     cells = [name, f"{macs:,}"]
     for level in levels:
         try:
-            counted = figures(without_softmax(model), storage, core, level, compiler)
-            whole = figures(model, storage, core, level, compiler)
+            counted = figures(without_softmax(model), storage, core, level, compiler, weights)
+            whole = figures(model, storage, core, level, compiler, weights)
         except RunError as error:
             reason = "does not fit" if "overflowed" in str(error) else str(error)
             return f"| {name} | {macs:,} | {reason} |"
@@ -141,7 +155,14 @@ def pruned(content: bytes, share: float) -> bytes:
     return packed(model)
 
 
-def figures(model: bytes, storage: Storage, core: str, optimize: str, compiler: Compiler = "gcc") -> dict[str, int]:
+def figures(
+    model: bytes,
+    storage: Storage,
+    core: str,
+    optimize: str,
+    compiler: Compiler = "gcc",
+    weights: Weights = "constant",
+) -> dict[str, int]:
     """Instructions of one inference, and bytes of code and RAM of the static C; its output is held against TFLite Micro's."""
     graph, size = read(model), static_size(model, storage)
     shape = graph.tensors[graph.inputs[0]].shape
@@ -149,7 +170,7 @@ def figures(model: bytes, storage: Storage, core: str, optimize: str, compiler: 
     expected = all_outputs(model, [x])["output0"].reshape(-1)
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
-        generate(model, folder, "net", storage=storage)
+        generate(model, folder, "net", storage=storage, weights=weights)
         numbers = ", ".join(c_array("int8_t", "x", x).rows)
         (folder / "main.c").write_text(MAIN.format(x=numbers, outputs=expected.size))
         raw = run_in_qemu(folder, core, ["net.c", "main.c"], optimize, compiler)

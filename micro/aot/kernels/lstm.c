@@ -1,4 +1,4 @@
-/* needs: four_sums, scaled, clamped, within_16, sigmoid_16, tanh_16 */
+/* needs: four_sums, scaled, clamped, within_16, of_two_bytes, sigmoid_16, tanh_16, lstm_output */
 /* LSTM over a sequence. Weights lie by units, the gates of a unit are four filters: input, forget, cell, output. hidden
  * and cells are the states from the inference before; without hidden a sequence starts from states of 0. Cells are two
  * bytes each. Of y all rows are kept, or two by turns. multipliers and powers: of each gate's inputs, of each gate's states,
@@ -8,7 +8,6 @@ static void lstm(const int8_t *x, int8_t *y, int8_t *hidden, int8_t *cells, cons
                  const uint16_t *sigmoids, const int32_t *multipliers, const int8_t *powers, int32_t steps, int32_t inputs,
                  int32_t units, int32_t x_offset, int32_t y_zero, int32_t cell_power, int32_t low, int32_t high,
                  int32_t by_turns) {
-  const int32_t half = cell_power < 0 ? (int32_t)1 << (-cell_power - 1) : 0;
   const int8_t *before = hidden;
   for (int32_t step = 0; step < steps; ++step, x += inputs) {
     int8_t *const now = y + (by_turns ? step & 1 : step) * units;
@@ -18,7 +17,7 @@ static void lstm(const int8_t *x, int8_t *y, int8_t *hidden, int8_t *cells, cons
       four_sums(x, kernel_pairs ? kernel_pairs + filter / 2 * inputs : 0, kernel ? kernel + filter * inputs : 0, inputs,
                 x_offset, sums);
       if (before != 0) {
-        cell = (int32_t)cells[2 * unit] * 256 + (cells[2 * unit + 1] & 255);
+        cell = of_two_bytes(cells + 2 * unit);
         four_sums(before, recurrent_pairs ? recurrent_pairs + filter / 2 * units : 0,
                   recurrent ? recurrent + filter * units : 0, units, -y_zero, states);
       }
@@ -27,14 +26,8 @@ static void lstm(const int8_t *x, int8_t *y, int8_t *hidden, int8_t *cells, cons
         const int32_t both = within_16(one + within_16(scaled(states[gate], multipliers[4 + gate], powers[4 + gate])));
         gates[gate] = gate == 2 ? tanh_16(3 * both, sigmoids) : sigmoid_16(3 * both, sigmoids);
       }
-      cell = within_16(scaled(gates[1] * cell, multipliers[8], powers[8]));
-      cell = within_16(cell + within_16(scaled(gates[0] * gates[2], multipliers[9], powers[9])));
-      cell = cell < low ? low : (cell > high ? high : cell);
-      cells[2 * unit] = (int8_t)(cell >> 8);
-      cells[2 * unit + 1] = (int8_t)((cell & 127) - (cell & 128));
-      const int32_t fine = cell_power < 0 ? (3 * cell + half) >> -cell_power : 3 * cell * ((int32_t)1 << cell_power);
-      const int32_t product = tanh_16(fine, sigmoids) * gates[3];
-      now[unit] = clamped(scaled(product, multipliers[10], powers[10]) + y_zero, -128, 127);
+      now[unit] = clamped(y_zero + lstm_output(gates, cells + 2 * unit, cell, sigmoids, multipliers, powers, cell_power, low,
+                                               high), -128, 127);
     }
     before = now;
   }

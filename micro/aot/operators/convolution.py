@@ -14,6 +14,7 @@ from micro.aot.calls import (
     Lowered,
     array_of,
     int8_of,
+    numbers,
     refusal,
     require,
     require_shape,
@@ -192,7 +193,12 @@ def _sums_of_products(
     fractions, powers = _multipliers(op, graph, x, weights, y, channels)
     wide = _require_sums(op, graph, weights, bias, x_offset, powers) >= 1 << 30 or max(powers) >= 0
     shifts = powers if wide else -1 - powers
-    rescaling = (Constant(fractions), Constant(shifts), int(len(powers) > 1), int(wide), *output_range(op, graph, y))
+    rescaling: tuple[Argument, ...] = (
+        Constant(fractions, True),
+        Constant(shifts, True),
+        int(len(powers) > 1),
+        *numbers(int(wide), *output_range(op, graph, y)),
+    )
     vector = None
     if mve is not None and not wide:
         arguments: list[Argument] = [x, Constant(mve.weights), _folded(bias, weights, channels, x_offset, op), y]
@@ -202,8 +208,8 @@ def _sums_of_products(
     if folded and x_offset:
         bias = _folded(bias, weights, channels, x_offset, op)
         x_offset = 0
-    held = (Constant(array) if array.size else 0 for array in arrays)
-    return Lowered((Call(kernel, (x, *held, bias, y, *sizes, x_offset, *rescaling), vector),))
+    held = (Constant(array, True) if array.size else 0 for array in arrays)
+    return Lowered((Call(kernel, (x, *held, bias, y, *sizes, *numbers(x_offset), *rescaling), vector),))
 
 
 def _folded(bias: Argument, weights: Tensor, channels: int, x_offset: int, op: Op) -> Constant:
@@ -231,7 +237,7 @@ def _operands(op: Op, graph: Graph) -> tuple[Tensor, Tensor, Argument, Tensor]:
     require(bias.size == channels, op, graph, f"{bias.size} biases for {channels} channels, which")
     if bias.data is None or bias.dtype != "int32":
         raise refusal(op, graph, f"has a bias that is {bias.dtype}; static C takes constant int32")
-    return x, weights, Constant(array_of(bias)), y
+    return x, weights, Constant(array_of(bias), True), y
 
 
 def _multipliers(

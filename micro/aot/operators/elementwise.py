@@ -31,19 +31,19 @@ from micro.tflite.graph import Graph, Op
 SUM_BITS, WIDE_SUM_BITS = 20, 15
 
 
-@operator(inputs=(2, 2))
+@operator(inputs=(2, 2), exchangeable=True)
 def add(op: Op, graph: Graph, storage: Storage) -> Lowered:
     """a + b."""
     return _sum(1, op, graph)
 
 
-@operator(inputs=(2, 2))
+@operator(inputs=(2, 2), exchangeable=True)
 def sub(op: Op, graph: Graph, storage: Storage) -> Lowered:
     """a - b."""
     return _sum(-1, op, graph)
 
 
-@operator(inputs=(2, 2))
+@operator(inputs=(2, 2), exchangeable=True)
 def mul(op: Op, graph: Graph, storage: Storage) -> Lowered:
     """a * b."""
     (a, b), y = tensors_of(op, graph)
@@ -51,7 +51,7 @@ def mul(op: Op, graph: Graph, storage: Storage) -> Lowered:
     fraction, power = quantize_multiplier(a_scale * b_scale / y_scale)
     require_within_32_bits(255 * 255 if y.dtype == "int8" else 1 << 30, power, op, graph)
     low, high = activation_range(op.options.get("fusedActivationFunction", 0), y_scale, y_zero, _bits(op, graph))
-    numbers = ints([-a_zero, -b_zero, fraction, power, y_zero, low, high])
+    numbers = ints([-a_zero, -b_zero, fraction, power, y_zero, low, high], of_model=True)
     return broadcast(sized("mul", y), op, graph, numbers, mve="mul_mve" if y.dtype == "int8" and power <= 0 else None)
 
 
@@ -78,7 +78,7 @@ def _sum(sign: int, op: Op, graph: Graph) -> Lowered:
     parameters = to_unit([(a_scale, a_zero), (b_scale, b_zero)], twice)
     fraction, power = quantize_multiplier(to_output)
     low, high = activation_range(op.options.get("fusedActivationFunction", 0), y_scale, y_zero, _bits(op, graph))
-    numbers = ints([*parameters, fraction, -power, y_zero, low, high])
+    numbers = ints([*parameters, fraction, -power, y_zero, low, high], of_model=True)
     return broadcast(sized("add", y), op, graph, sign, numbers, mve="add_mve" if y.dtype == "int8" else None)
 
 

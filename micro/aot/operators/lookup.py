@@ -29,7 +29,7 @@ from micro.tflite.graph import Graph, Op, Tensor, packed, schema_module
 from micro.tflite.interpreter import all_outputs
 
 
-@operator(inputs=(1, 1))
+@operator(inputs=(1, 1), exchangeable=True)
 def lookup(op: Op, graph: Graph, storage: Storage) -> Lowered:
     """ELU, HARD_SWISH, and RELU, RELU6, LEAKY_RELU, ABS, LOGISTIC, TANH and QUANTIZE where the input is int8."""
     inputs, y = tensors_of(op, graph)
@@ -45,7 +45,7 @@ def lookup(op: Op, graph: Graph, storage: Storage) -> Lowered:
     else:
         int8_of(y, op, graph)
     table = all_outputs(_alone(op, x, y, every.size), [every.reshape(1, 1, 256)])["output0"]
-    call = Call(kernel, (x, y, x.size, Constant(table.reshape(-1).astype(y.dtype))))
+    call = Call(kernel, (x, y, x.size, Constant(table.reshape(-1).astype(y.dtype), True)))
     return Lowered((call,), overlap={0: IN_PLACE} if kernel == "lookup" else {})
 
 
@@ -60,7 +60,7 @@ def rsqrt(op: Op, graph: Graph, storage: Storage) -> Lowered:
     return lookup.lowering(op, graph, storage)
 
 
-@operator(inputs=(1, 1))
+@operator(inputs=(1, 1), exchangeable=True)
 def quantize(op: Op, graph: Graph, storage: Storage) -> Lowered:
     """Between int8, int16 and int32, on any scales."""
     inputs, y = tensors_of(op, graph)
@@ -100,7 +100,7 @@ def _quantize_32(op: Op, graph: Graph) -> Lowered:
     return Lowered((Call(sized("narrowed", y), (x, y, x.size, fraction, power, y_zero)),))
 
 
-@operator(inputs=(1, 1))
+@operator(inputs=(1, 1), exchangeable=True)
 def sigmoid(op: Op, graph: Graph, storage: Storage) -> Lowered:
     """LOGISTIC and TANH of int8 or int16."""
     inputs, y = tensors_of(op, graph)

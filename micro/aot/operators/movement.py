@@ -9,6 +9,7 @@ from micro.aot.calls import (
     KINDS,
     Call,
     Lowered,
+    ModelNumber,
     array_of,
     four,
     four_merged,
@@ -55,17 +56,17 @@ def _require_state(op: Op, graph: Graph) -> None:
         raise refusal(op, graph, "sets a variable that is more than the state of one LSTM")
 
 
-reshape = operator(inputs=(1, 2))(_same_values)
-expand_dims = operator(inputs=(2, 2))(_same_values)
-squeeze = operator(inputs=(1, 1))(_same_values)
+reshape = operator(inputs=(1, 2), exchangeable=True)(_same_values)
+expand_dims = operator(inputs=(2, 2), exchangeable=True)(_same_values)
+squeeze = operator(inputs=(1, 1), exchangeable=True)(_same_values)
 
 
-@operator(inputs=(2, 2))
+@operator(inputs=(2, 2), exchangeable=True)
 def pad(op: Op, graph: Graph, storage: Storage) -> Lowered:
     """Padding with the output's zero point; of int16 and int32 with 0."""
     inputs, y = tensors_of(op, graph)
     require_kind(("int8", "int16", "int32"), op, graph, inputs[0], y)
-    return padded(op, graph, int8_of(y, op, graph)[1] if y.dtype == "int8" else 0)
+    return padded(op, graph, ModelNumber(int8_of(y, op, graph)[1] if y.dtype == "int8" else 0))
 
 
 @operator(inputs=(3, 3))
@@ -97,7 +98,7 @@ def padded(op: Op, graph: Graph, value: int) -> Lowered:
     return Lowered((Call(sized("pad", y), (x, y, y.size, shape, ints(strides), start, value)),))
 
 
-@operator(inputs=(1, 64), options=("axis",))
+@operator(inputs=(1, 64), options=("axis",), exchangeable=True)
 def concatenation(op: Op, graph: Graph, storage: Storage) -> Lowered:
     """Along any axis. As in TFLite, all inputs have the output's scale and zero point."""
     inputs, y = tensors_of(op, graph)
@@ -121,7 +122,7 @@ def concatenation(op: Op, graph: Graph, storage: Storage) -> Lowered:
     return Lowered(tuple(calls))
 
 
-@operator(inputs=(2, 2))
+@operator(inputs=(2, 2), exchangeable=True)
 def transpose(op: Op, graph: Graph, storage: Storage) -> Lowered:
     """Any order of up to four axes."""
     inputs, y = tensors_of(op, graph)
@@ -134,7 +135,7 @@ def transpose(op: Op, graph: Graph, storage: Storage) -> Lowered:
     return gathered(op, graph, x, 0, y, y.shape, [strides[axis] for axis in order])
 
 
-@operator(inputs=(4, 4))
+@operator(inputs=(4, 4), exchangeable=True)
 def strided_slice(op: Op, graph: Graph, storage: Storage) -> Lowered:
     """Begins, ends and steps of either sign, with masks. New axes are refused."""
     inputs, y = tensors_of(op, graph)

@@ -8,6 +8,7 @@ from micro.aot.calls import (
     Call,
     Lowered,
     grid_of,
+    numbers,
     operator,
     refusal,
     require,
@@ -27,13 +28,13 @@ MOST_TAPS = 255
 WITH_MVE = {"average_pool_2d": "average_pool_2d_mve", "max_pool_2d": "max_pool_2d_mve"}
 
 
-@operator(inputs=(1, 1), options=("padding", "strideH", "strideW", "filterHeight", "filterWidth"))
+@operator(inputs=(1, 1), options=("padding", "strideH", "strideW", "filterHeight", "filterWidth"), exchangeable=True)
 def average_pool_2d(op: Op, graph: Graph, storage: Storage) -> Lowered:
     """The mean over the part of the window that lies inside the input."""
     return _pool("average_pool_2d", op, graph)
 
 
-@operator(inputs=(1, 1), options=("padding", "strideH", "strideW", "filterHeight", "filterWidth"))
+@operator(inputs=(1, 1), options=("padding", "strideH", "strideW", "filterHeight", "filterWidth"), exchangeable=True)
 def max_pool_2d(op: Op, graph: Graph, storage: Storage) -> Lowered:
     """The maximum over the window."""
     return _pool("max_pool_2d", op, graph)
@@ -56,7 +57,7 @@ def _pool(kernel: str, op: Op, graph: Graph) -> Lowered:
     reach = activation_range(options.get("fusedActivationFunction", 0), *grid_of(y, op, graph), bits)
     if x.dtype == "int16" and math.prod(size) >= 1 << 16:
         raise refusal(op, graph, f"adds up to {math.prod(size):,} values of 16 bits, which 32 bits do not hold")
-    arguments = x, y, *x.shape, *size, *y.shape[1:3], *strides, *before, *reach
+    arguments = x, y, *x.shape, *size, *y.shape[1:3], *strides, *before, *numbers(*reach)
     fits = y.dtype == "int8" and (kernel == "max_pool_2d" or math.prod(size) <= MOST_TAPS)
     lowered = Lowered((Call(sized(kernel, y), arguments, Call(WITH_MVE[kernel], arguments) if fits else None),))
     return in_rows(lowered, x, y, size, (*strides, 1, 1, *before)) if y.dtype == "int8" else lowered

@@ -17,6 +17,7 @@ from micro.aot.calls import (
     int8_of,
     ints,
     merged,
+    numbers,
     operator,
     refusal,
     require,
@@ -55,7 +56,7 @@ class Operands:
     channels: int
 
 
-@operator(inputs=(2, 3), optional=True)
+@operator(inputs=(2, 3), optional=True, exchangeable=True)
 def fully_connected(op: Op, graph: Graph, storage: Storage) -> Lowered:
     """Int8, also with 4-bit weights and with one set of scales; 16-bit values with 8-bit weights."""
     if _is_plain(op, graph):
@@ -74,7 +75,7 @@ def fully_connected(op: Op, graph: Graph, storage: Storage) -> Lowered:
     return _products(op, graph, operands, geometry)
 
 
-@operator(inputs=(2, 3), optional=True, options=("padding", "strideH", "strideW"))
+@operator(inputs=(2, 3), optional=True, options=("padding", "strideH", "strideW"), exchangeable=True)
 def conv_2d(op: Op, graph: Graph, storage: Storage) -> Lowered:
     """Strides, dilations, both paddings, groups; 4-bit weights; 16-bit values with 8-bit weights."""
     if _is_plain(op, graph) and graph.tensors[op.inputs[1]].shape[-1:] == graph.tensors[op.inputs[0]].shape[-1:]:
@@ -94,7 +95,7 @@ def conv_2d(op: Op, graph: Graph, storage: Storage) -> Lowered:
     return _products(op, graph, operands, geometry)
 
 
-@operator(inputs=(2, 3), optional=True, options=("padding", "strideH", "strideW", "depthMultiplier"))
+@operator(inputs=(2, 3), optional=True, options=("padding", "strideH", "strideW", "depthMultiplier"), exchangeable=True)
 def depthwise_conv_2d(op: Op, graph: Graph, storage: Storage) -> Lowered:
     """Any depth multiplier; 4-bit weights; 16-bit values with 8-bit weights."""
     if _is_plain(op, graph):
@@ -180,7 +181,7 @@ def batch_matmul(op: Op, graph: Graph, storage: Storage) -> Lowered:
         *(ints([0] * missing + [*b_outer, 0, b_steps[-1], b_steps[-2]]),),
     )
     if y.dtype == "int16":
-        _require_within_64_bits(depth << 30, fraction, power, op, graph)
+        require_within_64_bits(depth << 30, fraction, power, op, graph)
         return Lowered((Call("batch_matmul_16", (*arguments, fraction, power)),))
     require_within_32_bits(depth * 255 * 255, power, op, graph)
     return Lowered((Call("batch_matmul", (*arguments, ints([-a_zero, -b_zero, fraction, power, y_zero]))),))
@@ -233,12 +234,11 @@ def _products(op: Op, graph: Graph, operands: Operands, geometry: tuple[int, ...
         given_16, wide, rescaling = _wide(op, graph, operands)
         return Lowered((Call("products_16", (*given_16, ints(geometry), wide, *rescaling)),))
     weights = operands.values.astype(np.int8) if operands.packed is None else operands.packed
-    arrays = (x, Constant(weights), _bias(operands.bias), y)
+    arrays = (x, Constant(weights, True), _bias(operands.bias), y)
     packed, x_offset = int(operands.packed is not None), -int8_of(x, op, graph)[1]
     scaling = _rescaling(op, graph, operands, wide=False)
-    return Lowered(
-        (Call("products", (*arrays, ints(geometry), packed, x_offset, *scaling, *output_range(op, graph, y))),)
-    )
+    limits = numbers(*output_range(op, graph, y))
+    return Lowered((Call("products", (*arrays, ints(geometry), packed, *numbers(x_offset), *scaling, *limits)),))
 
 
 def _wide(
@@ -255,7 +255,7 @@ def _wide(
 
 
 def _bias(bias: Tensor | None) -> Argument:
-    return 0 if bias is None else Constant(array_of(bias).astype(np.int32))
+    return 0 if bias is None else Constant(array_of(bias).astype(np.int32), True)
 
 
 def _rescaling(op: Op, graph: Graph, operands: Operands, wide: bool) -> tuple[Constant, Constant, int]:
@@ -273,15 +273,15 @@ def _rescaling(op: Op, graph: Graph, operands: Operands, wide: bool) -> tuple[Co
         if not wide:
             require_within_32_bits(total, power, op, graph)
         else:
-            _require_within_64_bits(total, fraction, power, op, graph)
+            require_within_64_bits(total, fraction, power, op, graph)
     return (
-        Constant(np.array([fraction for fraction, _ in pairs], np.int32)),
-        Constant(np.array([power for _, power in pairs], np.int8)),
+        Constant(np.array([fraction for fraction, _ in pairs], np.int32), True),
+        Constant(np.array([power for _, power in pairs], np.int8), True),
         int(len(scales) > 1),
     )
 
 
-def _require_within_64_bits(total: int, fraction: int, power: int, op: Op, graph: Graph) -> None:
+def require_within_64_bits(total: int, fraction: int, power: int, op: Op, graph: Graph) -> None:
     """Refuse sums of up to `total` that TFLite's kernels cannot scale as 64 bits."""
     if not LEAST_POWER <= power <= MOST_POWER or total >= MOST_SUM or total * fraction >> 31 - power >= 1 << 31:
         raise refusal(op, graph, f"scales sums of up to {total:,} by 2^{power}, which TFLite's 64 bits do not hold")

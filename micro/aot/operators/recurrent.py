@@ -12,18 +12,21 @@ from micro.aot.calls import (
     Constant,
     Lowered,
     array_of,
-    int8_of,
+    given,
+    grid_of,
     operator,
     refusal,
     require,
+    require_kind,
     require_shape,
     require_within_32_bits,
     tensors_of,
 )
 from micro.aot.fixed_point import quantize_multiplier, sigmoid_table
 from micro.aot.operators.movement import last_step_only
+from micro.aot.operators.products import require_within_64_bits
 from micro.aot.states import keeps_state
-from micro.aot.weight_layout import Storage, dense
+from micro.aot.weight_layout import Storage, blocks_of_filters, dense
 from micro.tflite.graph import Graph, Op, Tensor
 
 # Gates in TFLite's order: input, forget, cell and output. Places of the operator's inputs.
@@ -40,12 +43,15 @@ CELL_POWERS = range(-24, 1)
 
 @operator(inputs=(9, 24), optional=True, options=("fusedActivationFunction",))
 def unidirectional_sequence_lstm(op: Op, graph: Graph, storage: Storage) -> Lowered:
-    """An LSTM with tanh, from states of 0 that its model sets before every inference, or from where the last one ended."""
+    """An LSTM with tanh, from states of 0 that its model sets before every inference, or from where the last one ended.
+
+    Of int8 values, or of 16-bit ones with 8-bit weights.
+    """
     inputs, y = tensors_of(op, graph)
     require(len(inputs) == 24 and min(op.inputs[place] for place in (*BIASES, *STATES)) >= 0, op, graph, "inputs")
-    x, scale, zero = inputs[0], *int8_of(y, op, graph)
-    x_scale, x_zero = int8_of(x, op, graph)
-    assert x is not None
+    x = given(inputs[0])
+    require_kind(("int8", "int16"), op, graph, x, y)
+    (x_scale, x_zero), (scale, zero) = grid_of(x, op, graph), grid_of(y, op, graph)
     require(len(x.shape) == 3 and len(y.shape) == 3 and x.shape[0] == 1, op, graph, "shapes of sequences")
     units, depth, steps = y.shape[2], x.shape[2], x.shape[1]
     require_shape(y, (1, steps, units), op, graph)
@@ -53,7 +59,7 @@ def unidirectional_sequence_lstm(op: Op, graph: Graph, storage: Storage) -> Lowe
     hidden, cells, cell_power = _states(op, graph, units, (scale, zero))
     kernels = [_weights(inputs[place], (units, depth), op, graph) for place in KERNELS]
     recurrent = [_weights(inputs[place], (units, units), op, graph) for place in RECURRENT]
-    biases = [_bias(inputs[place], units, op, graph) for place in BIASES]
+    biases = [_bias(inputs[place], units, "int32" if y.dtype == "int8" else "int64", op, graph) for place in BIASES]
     cell_scale = 2.0**cell_power
     factors = [
         *(_factor(x_scale, step, GATE_SCALE) for _, step in kernels),
@@ -62,20 +68,32 @@ def unidirectional_sequence_lstm(op: Op, graph: Graph, storage: Storage) -> Lowe
         quantize_multiplier(UNIT_SCALE * UNIT_SCALE / cell_scale),
         quantize_multiplier(UNIT_SCALE * UNIT_SCALE / scale),
     ]
-    _require_sums([values for values, _ in kernels], biases, x_zero, factors[:GATES], op, graph)
-    _require_sums([values for values, _ in recurrent], [np.zeros(units)] * GATES, zero, factors[GATES:8], op, graph)
     require(all(power <= 0 for _, power in factors[8:]), op, graph, "scales of states")
-    arguments = (
-        *_stored([values for values, _ in kernels]),
-        *_stored([values for values, _ in recurrent]),
-        Constant(np.stack(biases, axis=1)),
+    tables = (
         Constant(sigmoid_table()),
         Constant(np.array([fraction for fraction, _ in factors], np.int32)),
         Constant(np.array([power for _, power in factors], np.int8)),
     )
     turns = last_step_only(y.index, graph)
-    numbers = (steps, depth, units, -x_zero, zero, cell_power + 12, *_clip(op, cell_scale), int(turns))
-    call = Call("lstm", (x, y, hidden, cells, *arguments, *numbers))
+    sides = (x, y, hidden, cells)
+    sizes, ends = (steps, depth, units), (cell_power + 12, *_clip(op, cell_scale), int(turns))
+    start = np.stack(biases, axis=1)
+    if y.dtype == "int16":
+        _require_wide_sums(kernels, start, factors[:GATES], op, graph)
+        _require_wide_sums(recurrent, np.zeros((units, GATES)), factors[GATES:8], op, graph)
+        weights = (Constant(_by_units([values for values, _ in gates])) for gates in (kernels, recurrent))
+        call = Call("lstm_16", (*sides, *weights, Constant(start.astype(np.int32)), *tables, *sizes, *ends))
+        return Lowered((call,), kept=4 * units if turns else None)
+    _require_sums([values for values, _ in kernels], biases, x_zero, factors[:GATES], op, graph)
+    _require_sums([values for values, _ in recurrent], [np.zeros(units)] * GATES, zero, factors[GATES:8], op, graph)
+    pairs = (part for gates in (kernels, recurrent) for part in _stored([values for values, _ in gates]))
+    blocks = (
+        *(Constant(blocks_of_filters(_by_units([values for values, _ in gates]))) for gates in (kernels, recurrent)),
+        Constant(_started(kernels, biases, x_zero)),
+        Constant(_started(recurrent, None, zero)),
+    )
+    mve = Call("lstm_mve", (*sides, *blocks, *tables, *sizes, zero, *ends))
+    call = Call("lstm", (*sides, *pairs, Constant(start), *tables, *sizes, -x_zero, zero, *ends), mve)
     return Lowered((call,), kept=2 * units if turns else None)
 
 
@@ -104,7 +122,7 @@ def _states(op: Op, graph: Graph, units: int, output: tuple[float, int]) -> tupl
     """The state from the last inference, 0 if it is not taken; the cells, and the power of two that is their scale."""
     hidden, cells = (graph.tensors[op.inputs[place]] for place in STATES)
     require(hidden.size == cells.size == units, op, graph, "sizes of states")
-    if int8_of(hidden, op, graph) != output:
+    if hidden.dtype != graph.tensors[op.outputs[0]].dtype or grid_of(hidden, op, graph) != output:
         raise refusal(op, graph, "has states with another scale or zero point than its output")
     if cells.dtype != "int16" or cells.quantization is None:
         raise refusal(op, graph, f"has cells that are {cells.dtype}; TFLite Micro's are quantized int16")
@@ -137,11 +155,14 @@ def _weights(tensor: Tensor | None, shape: tuple[int, int], op: Op, graph: Graph
     return array_of(tensor), tensor.quantization.scale[0]
 
 
-def _bias(tensor: Tensor | None, units: int, op: Op, graph: Graph) -> np.ndarray:
-    if tensor is None or tensor.data is None or tensor.dtype != "int32":
-        raise refusal(op, graph, "has biases that are not constant int32")
+def _bias(tensor: Tensor | None, units: int, dtype: str, op: Op, graph: Graph) -> np.ndarray:
+    if tensor is None or tensor.data is None or tensor.dtype != dtype:
+        raise refusal(op, graph, f"has biases that are not constant {dtype}")
     require(tensor.size == units, op, graph, f"{tensor.size} biases for {units} units, which")
-    return array_of(tensor).reshape(-1)
+    values = array_of(tensor).reshape(-1)
+    if np.abs(values.astype(np.float64)).max() >= 1 << 31:
+        raise refusal(op, graph, "has biases beyond 32 bits")
+    return values
 
 
 def _factor(x_scale: float, weight_scale: float, scale: float) -> tuple[int, int]:
@@ -164,8 +185,34 @@ def _require_sums(
         require_within_32_bits(int(sums.max()), power, op, graph)
 
 
+def _require_wide_sums(
+    gates: list[tuple[np.ndarray, float]],
+    start: np.ndarray,
+    factors: list[tuple[int, int]],
+    op: Op,
+    graph: Graph,
+) -> None:
+    """Refuse weights and biases (units, 4) of 16-bit values whose sums TFLite's kernels cannot scale as 64 bits."""
+    for (values, _), bias, (fraction, power) in zip(gates, start.T, factors):
+        sums = (np.abs(values.astype(np.int64)).sum(axis=1) << 15) + np.abs(bias.astype(np.int64))
+        require_within_64_bits(int(sums.max()), fraction, power, op, graph)
+
+
+def _by_units(gates: list[np.ndarray]) -> np.ndarray:
+    """Weights (units, length) of four gates as (4 * units, length), the gates of a unit next to each other."""
+    return np.stack(gates, axis=1).reshape(-1, gates[0].shape[1])
+
+
+def _started(gates: list[tuple[np.ndarray, float]], biases: list[np.ndarray] | None, zero: int) -> np.ndarray:
+    """What sums of products with values that keep their zero point start from, (units, 4) int32."""
+    own = np.stack(
+        [values.astype(np.int32).sum(axis=1, dtype=np.int32) * np.int32(-zero) for values, _ in gates], axis=1
+    )
+    return own if biases is None else (own + np.stack(biases, axis=1)).astype(np.int32)
+
+
 def _stored(gates: list[np.ndarray]) -> tuple[Argument, Argument]:
     """Weights (units, length) of four gates, the gates of a unit next to each other: pairs of filters, or filters."""
-    filters = np.stack(gates, axis=1).reshape(-1, 1, gates[0].shape[1])
-    pairs, singles = dense(filters, filters.shape[2])
+    filters = _by_units(gates)
+    pairs, singles = dense(filters[:, None], filters.shape[1])
     return Constant(pairs) if pairs.size else 0, Constant(singles) if singles.size else 0

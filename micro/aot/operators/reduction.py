@@ -14,6 +14,7 @@ from micro.aot.calls import (
     grid_of,
     int8_of,
     ints,
+    numbers,
     operator,
     refusal,
     require,
@@ -28,7 +29,7 @@ from micro.aot.weight_layout import Storage
 from micro.tflite.graph import Graph, Op
 
 
-@operator(inputs=(2, 2))
+@operator(inputs=(2, 2), exchangeable=True)
 def mean(op: Op, graph: Graph, storage: Storage) -> Lowered:
     """Over any axes."""
     (fraction, power), count = _unit_of(op, graph), reduced(op, graph)[0]
@@ -37,7 +38,7 @@ def mean(op: Op, graph: Graph, storage: Storage) -> Lowered:
     return _sums(op, graph, (fraction << halvings) // count, power - halvings)
 
 
-@operator(inputs=(2, 2))
+@operator(inputs=(2, 2), exchangeable=True)
 def sum_(op: Op, graph: Graph, storage: Storage) -> Lowered:
     """Over any axes."""
     return _sums(op, graph, *_unit_of(op, graph))
@@ -58,10 +59,25 @@ def _sums(op: Op, graph: Graph, fraction: int, power: int) -> Lowered:
     count, tables = reduced(op, graph)
     x_zero, y_zero = grid_of(x, op, graph)[1], grid_of(y, op, graph)[1]
     require_within_32_bits((255 if y.dtype == "int8" else 1 << 15) * count, power, op, graph)
-    return Lowered((Call(sized("mean", y), (x, y, *tables, -x_zero * count, fraction, power, y_zero)),))
+    factors = numbers(-x_zero * count, fraction, power, y_zero)
+    return Lowered((Call(sized("mean", y), (x, y, *tables, *factors), _with_mve(op, graph, factors)),))
 
 
-@operator(inputs=(2, 2))
+def _with_mve(op: Op, graph: Graph, factors: tuple[int, ...]) -> Call | None:
+    """The call for cores with MVE, of int8 values over neighboring axes whose sums are not scaled up."""
+    (x, axes), y = tensors_of(op, graph)
+    x = given(x)
+    over = sorted(axis for axis in set(axes_of(axes, x, op, graph)) if x.shape[axis] > 1)
+    if y.dtype != "int8" or factors[2] > 0 or not over or over != list(range(over[0], over[-1] + 1)):
+        return None
+    first, past = over[0], over[-1] + 1
+    rows, count, channels = (math.prod(part) for part in (x.shape[:first], x.shape[first:past], x.shape[past:]))
+    if channels == 1:
+        return Call("mean_of_rows_mve", (x, y, rows, count, *factors))
+    return Call("mean_mve", (x, y, rows, count, channels, *factors))
+
+
+@operator(inputs=(2, 2), exchangeable=True)
 def reduce_max_min(op: Op, graph: Graph, storage: Storage) -> Lowered:
     """The largest or smallest value over any axes."""
     inputs, y = tensors_of(op, graph)

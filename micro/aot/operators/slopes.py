@@ -25,7 +25,7 @@ from micro.tflite.graph import Graph, Op
 LEAST, MOST = -(1 << 15), (1 << 15) - 1
 
 
-@operator(inputs=(1, 1))
+@operator(inputs=(1, 1), exchangeable=True)
 def slopes(op: Op, graph: Graph, storage: Storage) -> Lowered:
     """Of int8 or int16."""
     inputs, y = tensors_of(op, graph)

@@ -11,6 +11,7 @@ from micro.aot.calls import (
     Call,
     Constant,
     Lowered,
+    ModelNumber,
     given,
     grid_of,
     int8_of,
@@ -31,9 +32,11 @@ from micro.tflite.graph import Graph, Op
 INTEGER_BITS = 5
 # Sums of exponentials have 12 integer bits.
 MOST_VALUES = (1 << 12) - 1
+# Differences of two int8 values, from 0 on.
+MOST_DIFFERENCES = 256
 
 
-@operator(inputs=(1, 1))
+@operator(inputs=(1, 1), exchangeable=True)
 def softmax(op: Op, graph: Graph, storage: Storage) -> Lowered:
     """Over the last axis, with the output that TFLite prescribes: of int8 scale 1/256, zero point -128."""
     inputs, y = tensors_of(op, graph)
@@ -52,9 +55,9 @@ def softmax(op: Op, graph: Graph, storage: Storage) -> Lowered:
     table = exponentials(*quantize_multiplier(factor))
     if y.dtype == "int16":
         return Lowered((Call("softmax_to_16", (x, y, x.size // depth, depth, Constant(table), table.size)),))
-    return Lowered(
-        (Call("softmax", (x, y, x.size // depth, depth, Constant(table), table.size)),), overlap={0: IN_PLACE}
-    )
+    held = Constant(table, True, MOST_DIFFERENCES)
+    arguments = (x, y, x.size // depth, depth, held, ModelNumber(table.size))
+    return Lowered((Call("softmax", arguments, Call("softmax_mve", arguments)),), overlap={0: IN_PLACE})
 
 
 def _wide(op: Op, graph: Graph) -> Lowered:

@@ -63,7 +63,7 @@ def svdf(op: Op, graph: Graph, storage: Storage) -> Lowered:
     return Lowered((Call(kernel, (x, *weights, state, y, batches, depth, filters, rank, memory, ints(parameters))),))
 
 
-@operator(inputs=(0, 0))
+@operator(inputs=(0, 0), exchangeable=True)
 def var_handle(op: Op, graph: Graph, storage: Storage) -> Lowered:
     """Stands for a variable."""
     if graph.tensors[op.outputs[0]].dtype != HANDLE:
@@ -71,7 +71,7 @@ def var_handle(op: Op, graph: Graph, storage: Storage) -> Lowered:
     return Lowered()
 
 
-@operator(inputs=(1, 1))
+@operator(inputs=(1, 1), exchangeable=True)
 def read_variable(op: Op, graph: Graph, storage: Storage) -> Lowered:
     """The values of a variable: where they lie, or a copy where the variable is assigned before they have been taken."""
     _require_handle(op, graph)
@@ -82,7 +82,7 @@ def read_variable(op: Op, graph: Graph, storage: Storage) -> Lowered:
     return Lowered((Call(sized("copy_rows", y), (graph.tensors[op.inputs[0]], y, 1, y.size, 0)),))
 
 
-@operator(inputs=(2, 2), outputs=(0, 0))
+@operator(inputs=(2, 2), outputs=(0, 0), exchangeable=True)
 def assign_variable(op: Op, graph: Graph, storage: Storage) -> Lowered:
     """A copy to a variable."""
     _require_handle(op, graph)

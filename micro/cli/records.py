@@ -1,0 +1,106 @@
+"""Commands on records: a model's weights as a file for devices, and what such a file holds."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import click
+
+from micro.cli.model_files import load_samples
+from micro.cli.terminal import as_json, print_result
+
+# Windows of a self-test, so that a record stays small.
+SELF_TESTS = 8
+
+
+@click.command(short_help="Write a .tflite's weights for devices")
+@click.argument("model", type=click.Path(dir_okay=False))
+@click.option(
+    "--from", "old", required=True, type=click.Path(dir_okay=False), help="The .tflite that their C was made of."
+)
+@click.option(
+    "--windows",
+    required=True,
+    type=click.Path(dir_okay=False),
+    help="Inputs of the self-test that runs on the device: an .npy; the first eight are taken.",
+)
+@click.option("--out", required=True, type=click.Path(dir_okay=False), help="The file to write.")
+@click.option(
+    "--counter",
+    type=click.IntRange(0, 2**32 - 1),
+    default=1,
+    show_default=True,
+    help="Higher than that of the last one.",
+)
+@click.option("--attach", type=click.Path(dir_okay=False), help="A file that is exchanged with the weights.")
+@as_json
+def weights(model: str, old: str, windows: str, out: str, counter: int, attach: str | None, as_json: bool) -> None:
+    """Write MODEL.tflite's weights as a record for devices whose C was made with `keras-kd aot --weights exchangeable`.
+
+    A device takes it without new firmware: NAME_weights_install of NAME_weights.h. Both models must have the same layers.
+
+    \b
+    Example:
+      keras-kd weights build/new.tflite --from build/old.tflite --windows x.npy --out new.bin --counter 2
+    """
+    from micro.aot import weights_record
+    from micro.support.files import write_bytes
+    from micro.tflite.graph import content_of, read
+    from micro.tflite.integers import quantize_inputs
+
+    content = content_of(model)
+    samples = load_samples(windows, ())
+    if isinstance(samples, dict):
+        raise click.ClickException(f"{windows} holds several arrays; models with exchangeable weights have one input")
+    inputs = quantize_inputs(read(content), samples)[0][:SELF_TESTS]
+    more = b"" if attach is None else _bytes_of(attach)
+    record = weights_record(content, inputs, firmware_from=old, attached=more, counter=counter)
+    path = write_bytes(out, record.to_bytes())
+    print_result({"file": str(path), **_held(record)}, as_json)
+
+
+@click.command(short_help="Say what a record for devices holds")
+@click.argument("file", type=click.Path(dir_okay=False))
+@as_json
+def record(file: str, as_json: bool) -> None:
+    """Say what FILE holds: a record of weights, as `keras-kd weights` writes, or of parameters, as `keras-kd update` does.
+
+    \b
+    Example:
+      keras-kd record new.bin
+    """
+    from micro.aot.weights_format import MAGIC, WeightsRecord
+    from micro.detection.record import Parameters
+
+    content = _bytes_of(file)
+    if content.startswith(MAGIC):
+        print_result(_held(WeightsRecord.from_bytes(content)), as_json)
+        return
+    parameters = Parameters.from_bytes(content)
+    digests = {name: digest.hex() for name, digest in dataclasses.asdict(parameters.made_for).items()}
+    scalings = {"scalings": len(parameters.scalings), "features": [len(each.mean) for each in parameters.scalings]}
+    pairs = {"threshold": parameters.threshold, "clear_threshold": parameters.clear_threshold}
+    print_result({"kind": "parameters", "counter": parameters.counter, **digests, **pairs, **scalings}, as_json)
+
+
+def _held(record: Any) -> dict[str, Any]:
+    """What a record of weights holds."""
+    return {
+        "kind": "weights",
+        "counter": record.counter,
+        "layers": record.layers.hex(),
+        "model": record.model.hex(),
+        "bytes": len(record.to_bytes()),
+        "weights_bytes": len(record.block),
+        "self_test_windows": len(record.windows),
+        "attached_bytes": len(record.attached),
+    }
+
+
+def _bytes_of(path: str) -> bytes:
+    file = Path(path)
+    if not file.is_file():
+        raise click.ClickException(f"{path}: no such file")
+    return file.read_bytes()
