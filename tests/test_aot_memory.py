@@ -14,7 +14,7 @@ from support import SANITIZERS
 from test_wired_graphs import SAMPLES, drawn_inputs, outputs_in_c
 
 from micro.aot.arena import ALIGNMENT, Life, plan
-from micro.aot.generate import lowered_ops
+from micro.aot.generate import lowered_graph
 from micro.aot.memory import memory_of
 from micro.aot.overlap import row_distance
 from micro.aot.validate import require_valid
@@ -171,7 +171,7 @@ def overlaps_of(model):
     """How many operators write over a part of their own input, in the arena."""
     graph = read(model)
     require_valid(graph)
-    places = memory_of(graph, lowered_ops(graph, "auto")).places
+    places = memory_of(*lowered_graph(graph, "auto")).places
 
     def span(i):
         place, _, offset = places[i].partition(" + ")

@@ -1,4 +1,4 @@
-"""LSTM as static C: every output byte that of TFLite Micro, on the host and on emulated chips."""
+"""LSTM and GRU as static C: every output byte that of TFLite Micro, on the host and on emulated chips."""
 
 import shutil
 
@@ -9,6 +9,7 @@ from avr import run_on_avr
 from int8_graphs import Builder
 from keras import layers
 from recurrent_graphs import LSTM, random_lstm, random_lstm_16
+from repeated_graphs import repeated_graph
 from test_aot import ON_CHIP, random_inputs, require_equal
 from test_aot_each_operator import in_tflm
 from test_aot_operators_on_chips import program
@@ -141,10 +142,10 @@ def test_a_constant_in_another_shape_is_copied(tmp_path, gcc):
     require_equal([model], tmp_path, gcc)
 
 
-def trained(*middle):
+def trained(*middle, steps=10):
     keras.utils.set_random_seed(0)
-    model = keras.Sequential([keras.Input((10, 3)), *middle, layers.Dense(2)])
-    return micro.convert(model, np.random.default_rng(0).normal(size=(64, 10, 3)).astype("float32"))
+    model = keras.Sequential([keras.Input((steps, 3)), *middle, layers.Dense(2)])
+    return micro.convert(model, np.random.default_rng(0).normal(size=(64, steps, 3)).astype("float32"))
 
 
 def test_models_of_keras_are_equal_to_the_byte(tmp_path, gcc):
@@ -152,8 +153,21 @@ def test_models_of_keras_are_equal_to_the_byte(tmp_path, gcc):
         trained(layers.Conv1D(4, 3, activation="relu"), layers.LSTM(6, return_sequences=True), layers.LSTM(5)),
         trained(layers.Bidirectional(layers.LSTM(4))),
         trained(layers.AveragePooling1D(2), layers.GRU(4)),
+        trained(layers.Bidirectional(layers.GRU(3, return_sequences=True)), layers.GRU(5, use_bias=False)),
     ]
     require_equal([model.content for model in models], tmp_path, gcc)
+
+
+def test_a_gru_is_one_loop_over_its_steps(tmp_path):
+    sizes = []
+    for steps in (10, 49):
+        converted = trained(layers.GRU(6), steps=steps)
+        source = generate(converted, tmp_path, f"gru{steps}")[0].with_suffix(".c").read_text()
+        assert source.count(f"step < {steps};") == 1
+        assert source.count("fully_connected_16(") == 7  # the kernel, and one call for each gate's inputs and states
+        sizes.append(static_size(converted))
+    assert sizes[0].arena == sizes[1].arena < 100
+    assert abs(sizes[0].constants - sizes[1].constants) < 64  # equal numbers are stored once
 
 
 def test_the_arena_holds_sequence_and_cells_alone(tmp_path):
@@ -171,10 +185,22 @@ def on_chip(tmp_path, models):
     return inputs, [all_outputs(model, [x])["output0"].reshape(-1) for model, x in zip(models, inputs)]
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("core", ["m0", "m4f"])
+def test_grus_and_repeated_steps_agree_on_chips_to_the_byte(tmp_path, core):
+    middle = [layers.Bidirectional(layers.GRU(3, return_sequences=True)), layers.GRU(5)]
+    grus = [trained(layers.GRU(7), steps=49), trained(*middle)]
+    agree_on_chip(tmp_path, core, [gru.content for gru in grus] + [repeated_graph(n) for n in range(10)])
+
+
 def test_an_m4f_agrees_to_the_byte(tmp_path):
+    agree_on_chip(tmp_path, "m4f", [random_lstm(2000 + n) for n in range(4)])
+
+
+def agree_on_chip(tmp_path, core, models):
+    """Require that a core in QEMU gives the bytes of TFLite Micro."""
     if missing_tools():
         pytest.skip(f"not installed: {', '.join(missing_tools())}")
-    models = [random_lstm(2000 + n) for n in range(4)]
     inputs, theirs = on_chip(tmp_path, models)
     rows = [", ".join(map(str, x.reshape(-1))) for x in inputs]
     (tmp_path / "main.c").write_text(
@@ -185,12 +211,21 @@ def test_an_m4f_agrees_to_the_byte(tmp_path):
             calls="\n".join(f"  m{n}_invoke(x{n}, y); console_write(out, y, {y.size}u);" for n, y in enumerate(theirs)),
         )
     )
-    printed = run_in_qemu(tmp_path, "m4f", [*(f"m{n}.c" for n in range(len(models))), "main.c"])
+    printed = run_in_qemu(tmp_path, core, [*(f"m{n}.c" for n in range(len(models))), "main.c"])
     assert printed == b"".join(y.tobytes() for y in theirs)
 
 
 def test_a_chip_whose_int_has_16_bits_agrees_to_the_byte(tmp_path):
-    models = [random_lstm(3001), random_lstm(3002)]
+    agree_on_avr(tmp_path, [random_lstm(3001), random_lstm(3002)])
+
+
+@pytest.mark.slow
+def test_repeated_steps_agree_where_int_has_16_bits(tmp_path):
+    agree_on_avr(tmp_path, [trained(layers.GRU(3), steps=9).content, repeated_graph(3), repeated_graph(4)])
+
+
+def agree_on_avr(tmp_path, models):
+    """Require that an ATmega in simavr gives the bytes of TFLite Micro."""
     inputs, theirs = on_chip(tmp_path, models)
     main, body = ['#include "serial.h"\n'], []
     for n, (x, y) in enumerate(zip(inputs, theirs)):
@@ -198,7 +233,9 @@ def test_a_chip_whose_int_has_16_bits_agrees_to_the_byte(tmp_path):
         main.append(f'#include "m{n}.h"\nstatic const int8_t x{n}[] = {{{row}}};\nstatic int8_t y{n}[{y.size}];\n')
         body.append(f"m{n}_invoke(x{n}, y{n}); for (int16_t i = 0; i < {y.size}; ++i) put_byte((uint8_t)y{n}[i]);")
     (tmp_path / "main.c").write_text("".join(main) + "int main(void) {" + "".join(body) + " stop(); return 0; }\n")
-    assert run_on_avr(tmp_path, ["m0.c", "m1.c", "main.c"]) == b"".join(y.tobytes() for y in theirs)
+    assert run_on_avr(tmp_path, [*(f"m{n}.c" for n in range(len(models))), "main.c"]) == b"".join(
+        y.tobytes() for y in theirs
+    )
 
 
 def damaged(change):

@@ -41,15 +41,24 @@ class Several:
 
 
 @dataclass(frozen=True)
+class Stepped:
+    """A tensor in a loop: from element `start` on in its first step, in each other one `stride` elements further on."""
+
+    tensor: Tensor
+    start: int
+    stride: int
+
+
+@dataclass(frozen=True)
 class Held:
     """A part of the block of a model's numbers, as an expression of C."""
 
     text: str
 
 
-# An argument of a call: a tensor, computed or constant, from its first or from another element on; a constant array; several
-# tensors; a part of the block of numbers; or a number.
-Argument = Tensor | tuple[Tensor, int] | Constant | Several | Held | int
+# An argument of a call: a tensor, computed or constant, from its first or from another element on, which a loop may move; a
+# constant array; several tensors; a part of the block of numbers; or a number.
+Argument = Tensor | tuple[Tensor, int] | Stepped | Constant | Several | Held | int
 
 
 @dataclass(frozen=True)
@@ -89,6 +98,8 @@ class Lowered:
             lie over each other; see `micro.aot.overlap`. Other inputs stay apart from the output.
         slide: Of an operator that can be computed row by row, which rows of its inputs a row takes.
         kept: Bytes of RAM of the output, where these are fewer than it has.
+        loop: Steps of the loop that begins after the calls; 0 where none does.
+        ends_loop: Whether the loop ends after the calls.
     """
 
     calls: tuple[Call, ...] = ()
@@ -96,6 +107,8 @@ class Lowered:
     overlap: Mapping[int, int] = field(default_factory=dict)
     slide: Slide | None = None
     kept: int | None = None
+    loop: int = 0
+    ends_loop: bool = False
 
 
 @dataclass(frozen=True)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
 
 from micro.aot.block import Block, Weights, checked_storage, held, struct_context
-from micro.aot.calls import Argument, Constant, Held, Lowered, Several, array_of, refusal, sized
+from micro.aot.calls import Argument, Constant, Held, Lowered, Several, Stepped, array_of, refusal, sized
 from micro.aot.decode import unpacked
+from micro.aot.loops import called_operators, with_loops
 from micro.aot.memory import BYTES, C_TYPES, Memory, argument, memory_of
 from micro.aot.operators import OPERATORS
 from micro.aot.run_text import moves_rows, run_lines
@@ -112,6 +113,8 @@ class StaticSize:
         shared: RAM for all tensors where input and output lie in the arena, as `NAME_run` has them.
         bound: Bytes that `shared` could not go below with any other placement, operators computed together as they are.
         state: RAM for what is kept from one inference to the next.
+        called: The operators that the code has calls of, by their places in the graph without DECODE, and how often each is
+            computed: of steps that the graph repeats, those of the last one stand for all.
 
     Examples:
         >>> inputs = keras.Input((8,))
@@ -127,6 +130,7 @@ class StaticSize:
     shared: int
     bound: int
     state: int = 0
+    called: tuple[tuple[int, int], ...] = field(default=(), repr=False)
 
 
 def static_size(tflite: TfliteLike, storage: Storage = "auto", weights: Weights = "constant") -> StaticSize:
@@ -150,7 +154,7 @@ def static_size(tflite: TfliteLike, storage: Storage = "auto", weights: Weights 
     arrays, memory = laid["arrays"]["any"] + laid["arrays"]["plain"], laid["memory"]
     constants = sum(widths[array.type] * array.count for array in arrays)
     constants += laid["block"]["size"] if laid["block"] else 0
-    return StaticSize(constants, memory.scratch, memory.shared, memory.bound, laid["state"])
+    return StaticSize(constants, memory.scratch, memory.shared, memory.bound, laid["state"], laid["called"])
 
 
 def static_files(
@@ -191,7 +195,7 @@ def _laid_out(
     if storage == "auto" and graph is not packed:
         storage = "small"
     states = states_of(graph)
-    lowered = lowered_ops(graph, storage)
+    graph, lowered = lowered_graph(graph, storage)
     memory = memory_of(graph, lowered)
     starts, made = [str(each.start) for each in states], None
     if weights == "exchangeable":
@@ -205,6 +209,9 @@ def _laid_out(
         if isinstance(argument, tuple):
             first = text(argument[0], variant)
             return f"{first} + {argument[1]}" if argument[1] else first
+        if isinstance(argument, Stepped):
+            first = text((argument.tensor, argument.start), variant)
+            return f"{first} + step * {argument.stride}"
         if isinstance(argument, Several):
             return f"(const int8_t *const[]){{{', '.join(text(part, variant) for part in argument.parts)}}}"
         if isinstance(argument, Held):
@@ -233,6 +240,7 @@ def _laid_out(
     body = [f"(void){name};" for name in names if not re.search(rf"\b{name}\b", " ".join(body))] + body
     return {
         "digest": sha256(content),
+        "called": called_operators(graph, lowered),
         "memory": memory,
         "wide": any(BYTES.get(tensor.dtype, 1) > 1 for tensor in _computed(graph)),
         "made": made,
@@ -263,21 +271,31 @@ def _calls(graph: Graph, lowered: list[Lowered], memory: Memory, text: Text, mar
     """The lines that compute all operators, one after the other or in runs; `text` is the C of an argument."""
     lines: list[str] = []
     runs = {run.first: run for run in memory.runs}
-    number = 0
+    number = depth = 0
     while number < len(lowered):
         if number in runs:
             lines += run_lines(graph, lowered, runs[number], memory.places, text, marked)
             number = runs[number].past
             continue
-        lines += [line for call in lowered[number].calls for line in call_lines(call, text)]
-        lines += [f"operator_done({number});"] * marked
+        each, own, inner = lowered[number], "  " * depth, graph.ops[number].index
+        lines += [_indented(line, own) for call in each.calls for line in call_lines(call, text)]
+        lines += [f"{own}operator_done({inner});"] * (marked and inner >= 0)
+        if each.loop:
+            lines.append(f"for (int32_t step = 0; step < {each.loop}; ++step) {{")
+        if each.ends_loop:
+            lines.append("}")
+        depth += (each.loop > 0) - each.ends_loop
         number += 1
     return lines
 
 
-def lowered_ops(graph: Graph, storage: Storage) -> list[Lowered]:
-    """What each operator becomes in C; raises as `generate`."""
-    return [_lowered(op, graph, storage) for op in graph.ops]
+def _indented(line: str, indent: str) -> str:
+    return line if line.startswith("#") else f"{indent}{line}"
+
+
+def lowered_graph(graph: Graph, storage: Storage) -> tuple[Graph, list[Lowered]]:
+    """The graph with its loops, and what each operator becomes in C; raises as `generate`."""
+    return with_loops(graph, lambda op: _lowered(op, graph, storage))
 
 
 def _lowered(op: Op, graph: Graph, storage: Storage) -> Lowered:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from micro.aot.arena import Life, Plan, loads, plan
-from micro.aot.calls import KINDS, Lowered
+from micro.aot.calls import KINDS, Lowered, Stepped
 from micro.aot.rows import Run, kept_rows, links_of, row_bytes, run_distance, runs_through
 from micro.aot.states import places_of
 from micro.tflite.cost import WIDTHS, bytes_of
@@ -170,7 +170,10 @@ def _roots(graph: Graph, lowered: Sequence[Lowered]) -> dict[int, int]:
 def _taken(lowered: Sequence[Lowered]) -> set[int]:
     """The tensors that calls take."""
     arguments = [argument for each in lowered for call in each.calls for argument in call.arguments]
-    tensors = (argument[0] if isinstance(argument, tuple) else argument for argument in arguments)
+    tensors = (
+        argument[0] if isinstance(argument, tuple) else argument.tensor if isinstance(argument, Stepped) else argument
+        for argument in arguments
+    )
     return {tensor.index for tensor in tensors if isinstance(tensor, Tensor)}
 
 

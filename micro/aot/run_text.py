@@ -97,7 +97,7 @@ def _row_of(
         return {place: given[name] for place, name in enumerate(parameters(kernel)) if name in given}
 
     called = call_lines(call, text, places_of)
-    done = [f"{indent}operator_done({number});"] * marked
+    done = [f"{indent}operator_done({graph.ops[number].index});"] * marked
     return [*lines, *(line if line.startswith("#") else f"{indent}{line}" for line in called), *done]
 
 

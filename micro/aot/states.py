@@ -42,8 +42,10 @@ def states_of(graph: Graph) -> tuple[State, ...]:
 def keeps_state(op: Op, graph: Graph) -> bool:
     """Whether an operator goes on from its last inference; where the model sets its state before, it does not."""
     places = KEEPS_STATE.get(op.name, ())
+    if not places:
+        return False
     made = {index for other in graph.ops for index in other.outputs}
-    return bool(places) and max(places) < len(op.inputs) and not any(op.inputs[place] in made for place in places)
+    return max(places) < len(op.inputs) and not any(op.inputs[place] in made for place in places)
 
 
 def places_of(graph: Graph) -> dict[int, str]:

@@ -199,7 +199,7 @@ class _Conversion:
 
     def converted(self, weights: Weights) -> Converted:
         """By TensorFlow's converter; as `quantize_aware` computes where that cuts values off, or has no int8 form."""
-        if lstm_layers(self.model):
+        if lstm_layers(self.model) or gru_layers(self.model):
             return self._own(weights, self._expected())
         function = traced(self.model)
         expected = self._expected()
@@ -220,7 +220,7 @@ class _Conversion:
         kinds = read(content).op_counts.keys()
         dense = "per_tensor_dense" if "FULLY_CONNECTED" in kinds else "per_channel"
         if not kinds & {"FULLY_CONNECTED", "CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV"}:
-            return self._finished("per_tensor", content, expected)  # of an LSTM alone
+            return self._finished("per_tensor", content, expected)  # of recurrent layers alone
         return self._finished(dense if weights == "auto" else weights, content, expected)
 
     def _simulated(self, weights: Weights, expected: list[np.ndarray]) -> Converted | None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from micro.emission.c_text import array_text, c_string, comment_text, float_text, render
 from micro.emission.resolver import resolver_methods
-from micro.errors import ModelError
+from micro.errors import ConversionError, ModelError
 from micro.support.c_names import CNames, macro_names, words
 from micro.support.files import sha256, write_together
 from micro.tflite.footprint import Footprint, measure
@@ -39,6 +39,8 @@ TAKEN = words(
 # Bytes that TFLM needs temporarily, for each tensor of an operator, while it prepares the operator on a 64-bit host. The
 # measured arena does not include them; on a 32-bit MCU the smaller pointers make room for them.
 TEMPORARY = 128
+# TFLite Micro takes some 120 bytes of RAM and 150 of flash for each operator, which many chips have no room for beyond these.
+MOST_OPERATORS = 640
 # C would silently truncate larger constants.
 LARGEST_INTEGER = 2**63 - 1
 
@@ -75,6 +77,7 @@ def emit(
             finite or give the same macro twice, or a file in `directory` whose name differs only in case.
         ModelError: For a model whose input or output is not int8 or int16.
         InterpreterError: If TFLM does not run it.
+        ConversionError: For a model of more than 640 operators, such as a GRU over many steps.
 
     Examples:
         >>> inputs = keras.Input((8,))
@@ -119,6 +122,7 @@ def model_files(
         raise ValueError(f"arena_margin must be at least 0, got {arena_margin}")
     content = content_of(tflite)
     graph = read(content)
+    _require_few_operators(graph)
     inputs, outputs = _sides(graph, graph.inputs, "input"), _sides(graph, graph.outputs, "output")
     if class_names and len(outputs) > 1:
         raise ValueError(f"class_names are for a model of one output, this has {len(outputs)}")
@@ -190,3 +194,13 @@ def _constants(constants: Mapping[str, float]) -> Iterator[tuple[str, str]]:
         else:
             literal = float_text(value)
             yield macro, f"({literal})" if value < 0 else literal
+
+
+def _require_few_operators(graph: Graph) -> None:
+    """Refuse a model of which TFLite Micro's bookkeeping alone fills a chip, as each step of a GRU is operators of its own."""
+    if len(graph.ops) > MOST_OPERATORS:
+        raise ConversionError(
+            f"the model has {len(graph.ops):,} operators, as a GRU over many steps does; TFLite Micro keeps flash and RAM for "
+            f"each, so that {MOST_OPERATORS} are the most: take static C, which computes steps in a loop (runtime 'static'), "
+            "or an LSTM"
+        )

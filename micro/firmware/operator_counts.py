@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from micro.aot.decode import unpacked
-from micro.aot.generate import static_files
+from micro.aot.generate import static_files, static_size
 from micro.emission.c_text import c_array, render
 from micro.firmware.qemu import TEMPLATES, run_in_qemu
 from micro.runs.emulated import Emulated, OperatorCount
@@ -31,7 +31,8 @@ def with_operators(results: Sequence[Emulated], tflite: TfliteLike, features: np
 def operator_counts(tflite: TfliteLike, features: np.ndarray, core: str) -> tuple[OperatorCount, ...]:
     """Instructions of each operator of a model as static C on an emulated core, beside the estimate of them.
 
-    Where operators are computed together row by row, each has its rows, and what moves them.
+    Where operators are computed together row by row, each has its rows, and what moves them. Of steps in a loop, the operators
+    of the last one stand for those of all.
 
     Args:
         tflite: A model with one input: bytes, a path, or what `convert` returns.
@@ -45,11 +46,11 @@ def operator_counts(tflite: TfliteLike, features: np.ndarray, core: str) -> tupl
     graph = unpacked(read(content_of(tflite)))
     counted = _counted(tflite, graph, features, core)
     costs = static_c(core_of(core).counted_as or core).costs
-    made = []
-    for op, work, instructions in zip(graph.ops, works_of(graph), counted):
-        cost = cost_of(work, costs)
+    made, works = [], works_of(graph)
+    for number, times in static_size(tflite).called:
+        op, instructions, cost = graph.ops[number], counted[number], cost_of(works[number], costs)
         name = graph.tensors[op.outputs[0]].name.split(";")[0] if op.outputs else ""
-        made.append(OperatorCount(op.name, name, instructions, None if cost is None else round(cost)))
+        made.append(OperatorCount(op.name, name, instructions, None if cost is None else round(times * cost)))
     return tuple(made)
 
 

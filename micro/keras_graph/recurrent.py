@@ -1,4 +1,4 @@
-"""LSTM and GRU in a traced graph, in place of the loop over time that Keras traces: one operator, or steps one by one."""
+"""LSTM and GRU in a traced graph, each as one operator in place of the loop over time that Keras traces."""
 
 from __future__ import annotations
 
@@ -17,15 +17,16 @@ if TYPE_CHECKING:
 
     Call: TypeAlias = Callable[..., Tensor]
 
-# The operator of TensorFlow that stands for an LSTM layer. TFLite has no form of it, so the converter leaves it whole, as a
-# custom operator with the layer's weights among its inputs. Its values are never computed.
+# The operator of TensorFlow that stands for an LSTM or a GRU layer. TFLite has no form of it, so the converter leaves it whole,
+# as a custom operator with the layer's weights among its inputs. Its values are never computed.
 CARRIER = "BlockLSTM"
 # Places of the carrier's inputs: the sequence, the kernel over the recurrent kernel, a vector that is not 0 where the layer has
-# a bias, and the bias. The last of its outputs is the sequence of states.
+# a bias, and the bias. The last of its outputs is the sequence of states. A kernel of three gates is that of a GRU, whose bias
+# has four parts: one for each gate, and one that is added to the states' part of the third alone.
 SEQUENCE, KERNEL, BIASED, BIAS = 1, 4, 5, 8
 
-# A GRU becomes so many steps at most: TFLite Micro's bookkeeping of their operators soon takes more than any chip has.
-MOST_GRU_STEPS = 16
+# A GRU becomes so many steps at most, each of which is 18 or 19 operators: a longer .tflite takes minutes to make and check.
+MOST_GRU_STEPS = 512
 
 
 def lstm_layers(model: keras.Model) -> list[Any]:
@@ -73,16 +74,45 @@ def lstm_call(layer: keras.layers.LSTM) -> Call:
     """What an LSTM layer calls while it is traced: the carrier, between a reversal and a slice where the layer does them."""
     import tensorflow as tf
 
+    def parts() -> tuple[Tensor, Tensor]:
+        cell = layer.cell
+        kernel = tf.concat([tf.convert_to_tensor(cell.kernel), tf.convert_to_tensor(cell.recurrent_kernel)], 0)
+        return kernel, tf.convert_to_tensor(cell.bias) if layer.use_bias else tf.zeros((4 * layer.units,))
+
+    return _carried(layer, parts)
+
+
+def gru_call(layer: keras.layers.GRU) -> Call:
+    """What a GRU layer calls while it is traced, as `lstm_call`."""
+    import tensorflow as tf
+
+    def parts() -> tuple[Tensor, Tensor]:
+        cell, summed = layer.cell, 2 * layer.units
+        kernel = tf.concat([tf.convert_to_tensor(cell.kernel), tf.convert_to_tensor(cell.recurrent_kernel)], 0)
+        if not layer.use_bias:
+            return kernel, tf.zeros((4 * layer.units,))
+        bias = tf.convert_to_tensor(cell.bias)
+        return kernel, tf.concat([bias[0, :summed] + bias[1, :summed], bias[0, summed:], bias[1, summed:]], 0)
+
+    return _carried(layer, parts)
+
+
+def _carried(layer: keras.layers.LSTM | keras.layers.GRU, parts: Callable[[], tuple[Tensor, Tensor]]) -> Call:
+    """A call of the carrier with the kernel and bias of `parts`."""
+    import keras
+    import tensorflow as tf
+
     def call(
         sequences: Tensor, initial_state: Tensor | None = None, mask: Tensor | None = None, training: bool = False
     ) -> Tensor:
         _require_plain_call(layer, initial_state, mask)
-        x, cell = tf.convert_to_tensor(sequences), layer.cell
+        x = tf.convert_to_tensor(sequences)
+        if isinstance(layer, keras.layers.GRU):
+            _require_few_steps(layer, x.shape[1])
         if layer.go_backwards:
             x = tf.reverse(x, [1])
         states, vector = tf.zeros((x.shape[1], layer.units)), tf.fill((layer.units,), float(layer.use_bias))
-        kernel = tf.concat([tf.convert_to_tensor(cell.kernel), tf.convert_to_tensor(cell.recurrent_kernel)], 0)
-        bias = tf.convert_to_tensor(cell.bias) if layer.use_bias else tf.zeros((4 * layer.units,))
+        kernel, bias = parts()
         y = tf.raw_ops.BlockLSTM(
             seq_len_max=tf.constant(1, tf.int64),
             x=x,
@@ -99,37 +129,12 @@ def lstm_call(layer: keras.layers.LSTM) -> Call:
     return call
 
 
-def gru_call(layer: keras.layers.GRU) -> Call:
-    """What a GRU layer calls while it is traced: its steps one by one, in operators of their own that share weights."""
-    import tensorflow as tf
-
-    def call(
-        sequences: Tensor, initial_state: Tensor | None = None, mask: Tensor | None = None, training: bool = False
-    ) -> Tensor:
-        _require_plain_call(layer, initial_state, mask)
-        x, cell, units = tf.convert_to_tensor(sequences), layer.cell, layer.units
-        count = x.shape[1]
-        if count > MOST_GRU_STEPS:
-            raise ConversionError(
-                f"{phrase(layer)} goes over {count} steps; there is no operator for it, so that each step becomes 16, of 4 KiB "
-                f"of flash and 3 KiB of RAM: it may go over {MOST_GRU_STEPS}. Take an LSTM, or fewer steps"
-            )
-        bias = tf.convert_to_tensor(cell.bias) if layer.use_bias else tf.zeros((2, 3 * units))
-        recurrent = tf.convert_to_tensor(cell.recurrent_kernel)
-        inputs = tf.matmul(tf.reshape(x, (count, x.shape[2])), tf.convert_to_tensor(cell.kernel)) + bias[0]
-        states: list[Tensor] = []
-        for number in reversed(range(count)) if layer.go_backwards else range(count):
-            before = states[-1] if states else None
-            # The first step starts from 0.
-            sums = bias[1:] if before is None else tf.matmul(before, recurrent) + bias[1]
-            step = inputs[number : number + 1]
-            gates = tf.sigmoid(step[:, : 2 * units] + sums[:, : 2 * units])
-            update, reset = gates[:, :units], gates[:, units:]
-            new = tf.tanh(step[:, 2 * units :] + reset * sums[:, 2 * units :])
-            states.append(new - update * new if before is None else new + update * (before - new))
-        return tf.expand_dims(tf.concat(states, 0), 0) if layer.return_sequences else states[-1]
-
-    return call
+def _require_few_steps(layer: keras.layers.GRU, steps: int) -> None:
+    if steps > MOST_GRU_STEPS:
+        raise ConversionError(
+            f"{phrase(layer)} goes over {steps} steps; there is no operator for it, so that each step becomes operators of its "
+            f"own: it may go over {MOST_GRU_STEPS}. Take an LSTM, or fewer steps"
+        )
 
 
 def _require_plain_call(layer: keras.layers.Layer, initial_state: Tensor | None, mask: Tensor | None) -> None:

@@ -115,13 +115,13 @@ def program_of(model: Model, runtime: Runtime, core: Core | None = None, kernels
     """
     on = core or core_of(DENSE)
     if runtime == "static":
-        size = static_size(model.content)
+        size, works = static_size(model.content), model.works("static")
         ends = (*model.graph.inputs, *model.graph.outputs)
         buffers = sum(bytes_of(model.graph.tensors[index]) for index in ends)
         return Program(
             "static",
             "",
-            static_code(model.works("static"), on),
+            static_code(tuple(works[number] for number, _ in size.called), on),
             size.constants,
             size.arena,
             buffers,
@@ -140,7 +140,7 @@ def program_of(model: Model, runtime: Runtime, core: Core | None = None, kernels
 
 
 def static_code(works: tuple[Work, ...], core: Core) -> int:
-    """Estimated bytes of static C's code on a core."""
+    """Estimated bytes of static C's code on a core, of operators that it calls."""
     own, dense = static_c(core.counted_as or DENSE).code, static_c(DENSE).code
     families = [work.family for work in works if work.family != "RESHAPE"]
     # Kernels that were not compiled for this core are larger than a Cortex-M4F's by as much as others are.

@@ -28,7 +28,8 @@ from micro.quantize.fake_quant import (
     least_scale,
     scales_shape,
 )
-from micro.quantize.gate_scales import GATES, LSTM
+from micro.quantize.gate_scales import BIASES, GRU, LSTM, RECURRENT, least_gate_scales
+from micro.quantize.gru import simulated_gru
 from micro.quantize.hard_swish import hard_swish_steps
 from micro.quantize.lowering import Weights, lower
 from micro.quantize.operators import OPERATORS, accumulator
@@ -148,9 +149,12 @@ class QuantizationAware(keras.Model):
         """Inputs drawn evenly over their ranges, (count, *input) each."""
         rng = np.random.default_rng(seed)
         starts = [self.program.ranges[grid] for grid in self.program.grids]
+        indices = self.program.indices
         return tuple(
-            rng.uniform(start.low, start.high, (count, *shape)).astype("float32")
-            for start, shape in zip(starts, self.program.input_shapes)
+            rng.integers(0, indices[number], (count, *shape)).astype("float32")
+            if number in indices
+            else rng.uniform(start.low, start.high, (count, *shape)).astype("float32")
+            for number, (start, shape) in enumerate(zip(starts, self.program.input_shapes))
         )
 
     def grid(self, value: int) -> Grid:
@@ -164,12 +168,24 @@ class QuantizationAware(keras.Model):
 
     def values(self, inputs: Sequence[Tensor]) -> list[Tensor]:
         """Every value of the program on a batch of each input, fake-quantized."""
-        values = [self.grid(number).fake_quantize(taken) for number, taken in enumerate(inputs)]
+        indices = self.program.indices
+        values = [
+            taken if number in indices else self.grid(number).fake_quantize(taken)
+            for number, taken in enumerate(inputs)
+        ]
         for number, (node, operator) in enumerate(zip(self.program.nodes, self.operators), self.program.first):
             taken = [values[i] for i in node.inputs]
             scales = [self.grid(i).parameters()[0] for i in node.inputs]
-            if node.op == LSTM:
-                values.append(simulated_lstm(taken[0], *operator.quantized_weights(scales[0]), node, self.grid(number)))
+            if node.op in RECURRENT:
+                simulated = simulated_lstm if node.op == LSTM else simulated_gru
+                values.append(simulated(taken[0], *operator.quantized_weights(scales[0]), node, self.grid(number)))
+                continue
+            if node.op == "GATHER":
+                # The table has the output's scale.
+                assert operator.operand is not None
+                table = self.grid(number).fake_quantize(operator.operand)
+                y = OPERATORS[node.op].compute(node, [table, taken[0]], None, None)
+                values.append(ops.reshape(y, (-1, *node.shape[1:])))
                 continue
             y = ops.reshape(operator(taken, scales[0]), (-1, *node.shape[1:]))
             if node.op == "HARD_SWISH":
@@ -224,11 +240,11 @@ class Simulated(keras.Layer):
         self.node = node
         self.activations = activations
         self.kernel = self.add_weight(shape=node.kernel, name="kernel") if node.kernel else None
-        biases = node.shape[-1] * (GATES if node.op == LSTM else 1)
+        biases = node.shape[-1] * (BIASES if node.op in RECURRENT else 1)
         self.bias = self.add_weight(shape=(biases,), name="bias", initializer="zeros") if node.bias else None
         self.operand = None
         if node.operand is not None:
-            self.operand = self.add_weight(shape=node.operand, name="operand", trainable=False)
+            self.operand = self.add_weight(shape=node.operand, name="operand", trainable=node.op == "GATHER")
         self.step = None
         if learns_steps(node):
             self.step = self.add_weight(shape=scales_shape(node), name="step", initializer="zeros")
@@ -241,8 +257,8 @@ class Simulated(keras.Layer):
 
     @property
     def prunable_kernel(self) -> keras.Variable | None:
-        """The kernel; None where there is none, for depthwise ones, of whose few weights each makes a channel, and for LSTM."""
-        return None if self.node.op in ("DEPTHWISE_CONV_2D", LSTM) else self.kernel
+        """The kernel; None where there is none, for depthwise ones, of whose few weights each makes a channel, LSTM and GRU."""
+        return None if self.node.op in ("DEPTHWISE_CONV_2D", *RECURRENT) else self.kernel
 
     def call(self, inputs: list[Tensor], input_scale: Tensor) -> Tensor:
         kernel, bias = (None, None) if self.kernel is None else self.quantized_weights(input_scale)
@@ -267,10 +283,12 @@ class Simulated(keras.Layer):
         return accumulator(self.node, inputs, scales, self.kernel_scale(scales[0]))
 
     def kernel_scale(self, input_scale: Tensor) -> Tensor | None:
-        """The kernel's scale, (channels,), (2, 4) of an LSTM or a scalar; None where there is no kernel."""
+        """The kernel's scale, (channels,), (2, gates) of LSTM and GRU or a scalar; None where there is no kernel."""
         if self.kernel is None:
             return None
         least = least_scale(self.bias, input_scale)
+        if self.node.op == GRU and self.bias is not None:
+            least = least_gate_scales(self.bias, input_scale, self.node)
         if self.step is None:
             return kernel_scale(self.kernel, self.node, least)
         return ops.maximum(ops.exp(self.step), least if self.node.per_channel else ops.max(least))

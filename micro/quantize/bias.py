@@ -9,7 +9,7 @@ from keras import ops
 
 from micro.keras_graph.calibration_data import Samples, check_inputs
 from micro.quantize.aware import QuantizationAware, Simulated
-from micro.quantize.gate_scales import LSTM
+from micro.quantize.gate_scales import RECURRENT
 from micro.quantize.operators import OPERATORS
 from micro.quantize.ranges import float_values
 
@@ -22,7 +22,7 @@ SAMPLES = 256
 def correct_bias(aware: QuantizationAware, samples: Samples) -> QuantizationAware:
     """A copy whose biases make up for what rounding does to each channel on average, layer by layer from the input on.
 
-    For models that are not trained after quantization; layers without a bias, and LSTM layers, stay as they are.
+    For models that are not trained after quantization; layers without a bias, and LSTM and GRU layers, stay as they are.
 
     Args:
         aware: A model from `quantize_aware`; it is not changed.
@@ -49,7 +49,7 @@ def correct_bias(aware: QuantizationAware, samples: Samples) -> QuantizationAwar
     corrected.set_weights(aware.get_weights())
     exact = list(float_values(program, aware.weights_now(), x))
     for number, operator in enumerate(corrected.operators):
-        if operator.bias is None or operator.node.op == LSTM:
+        if operator.bias is None or operator.node.op in RECURRENT:
             continue
         rounded = corrected.values(x)
         value = operator.node.inputs[0]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import keras
 from keras import ops
 
-from micro.quantize.gate_scales import LSTM, broadcast_gate_scales, gate_scales
+from micro.quantize.gate_scales import GRU, LSTM, RECURRENT, broadcast_gate_scales, gate_scales
 from micro.quantize.program import Activations, Node, Range
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ class Grid(keras.Layer):
 
 def learns_steps(node: Node) -> bool:
     """Whether a kernel's scales are learned: with few steps they are, as the largest weight is then too wide a range."""
-    return node.kernel is not None and node.bits < 8 and node.op != LSTM
+    return node.kernel is not None and node.bits < 8 and node.op not in RECURRENT
 
 
 def fake_quantize_kernel(kernel: Tensor, node: Node, scale: Tensor) -> Tensor:
@@ -104,11 +104,11 @@ def fake_quantize_kernel(kernel: Tensor, node: Node, scale: Tensor) -> Tensor:
 
 
 def kernel_scale(kernel: Tensor, node: Node, least: Tensor | float) -> Tensor:
-    """The scale at which the largest weight takes the last step: a scalar, one for each output channel, or of an LSTM (2, 4).
+    """The scale at which the largest weight takes the last step: a scalar, one for each output channel, or (2, gates).
 
     `least` is the smallest allowed.
     """
-    if node.op == LSTM:
+    if node.op in RECURRENT:
         return gate_scales(kernel, node, least)
     if not node.per_channel:
         least = ops.max(least)
@@ -151,7 +151,9 @@ def least_error_scale(kernel: Tensor, node: Node) -> Tensor:
 
 
 def fake_quantize_bias(bias: Tensor, node: Node, scale: Tensor, input_scale: Tensor) -> Tensor:
-    """A bias as multiples of the accumulator's scale."""
+    """A bias as multiples of the accumulator's scale; that of a GRU as it is, since there the scale is far below 16 bits."""
+    if node.op == GRU:
+        return bias
     step = ops.stop_gradient(bias_scale(scale, node) * input_scale)
     return round_through(bias / step) * step
 
@@ -194,8 +196,8 @@ def half_away(x: Tensor) -> Tensor:
 
 
 def broadcast_scale(scale: Tensor, node: Node) -> Tensor:
-    """Scales of output channels, or of an LSTM's gates, shaped to multiply the node's kernel."""
-    if node.op == LSTM:
+    """Scales of output channels, or of a recurrent layer's gates, shaped to multiply the node's kernel."""
+    if node.op in RECURRENT:
         return broadcast_gate_scales(scale, node)
     if node.per_channel and node.op == "DEPTHWISE_CONV_2D":
         assert node.kernel is not None

@@ -9,7 +9,7 @@ from micro.keras_graph.accept import accept
 from micro.keras_graph.calibration_data import Samples
 from micro.keras_graph.tracing import predict
 from micro.quantize.aware import quantize_aware
-from micro.quantize.gate_scales import LSTM
+from micro.quantize.gate_scales import RECURRENT
 from micro.quantize.program import Activations
 from micro.quantize.rules import Granularity
 from micro.quantize.write import write_tflite
@@ -22,7 +22,7 @@ JUDGED = 128
 def choose_weights(
     model: keras.Model, calibration: Samples, ram: str | int, *, activations: Activations = "int8"
 ) -> dict[str, Granularity]:
-    """For each layer with a kernel but LSTM, 'per_channel' or 'per_tensor', so that the RAM fits; for `quantize_aware`.
+    """For each layer with a kernel but LSTM and GRU, 'per_channel' or 'per_tensor', so that the RAM fits; for `quantize_aware`.
 
     All layers start per channel. They change to per tensor in the order of the accuracy that it costs on the calibration data
     for each byte that it saves, until the model fits.
@@ -78,7 +78,9 @@ class _Trials:
 
     def layers_with_kernels(self) -> list[str]:
         aware = quantize_aware(self.model, self.given, activations=self.activations)
-        return list(dict.fromkeys(node.source for node in aware.program.nodes if node.kernel and node.op != LSTM))
+        return list(
+            dict.fromkeys(node.source for node in aware.program.nodes if node.kernel and node.op not in RECURRENT)
+        )
 
     def cost(self, weights: dict[str, Granularity]) -> tuple[int, float]:
         """RAM in bytes, and the root mean squared error on the first samples."""

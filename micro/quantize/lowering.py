@@ -11,14 +11,15 @@ import numpy as np
 
 from micro.errors import ConversionError
 from micro.keras_graph.ends import Ends, inputs_of, outputs_of
-from micro.keras_graph.recurrent import BIAS, BIASED, CARRIER, KERNEL, SEQUENCE, gru_layers
+from micro.keras_graph.recurrent import CARRIER
 from micro.keras_graph.to_tflite import to_tflite
-from micro.quantize.gate_scales import LSTM
+from micro.quantize.constants import floats_of, integers_of
+from micro.quantize.lower_recurrent import last_state, recurrent_node
 from micro.quantize.operators import OPERATORS, PAD_VALUE
-from micro.quantize.program import ONE_IN, ONE_OUT, Node, Program, tuples
+from micro.quantize.program import ONE_IN, ONE_OUT, Node, Program
 from micro.quantize.resize import leads_past
-from micro.tflite.graph import Graph, Op, Tensor, read
-from micro.tflite.layer_names import all_layers, layer_phrase, mentioned_layers, output_layers, phrase, unique_name
+from micro.tflite.graph import Graph, Op, read
+from micro.tflite.layer_names import all_layers, layer_phrase, mentioned_layers, output_layers, unique_name
 from micro.tflite.strip import ELEMENTWISE, drops_leading_ones
 
 if TYPE_CHECKING:
@@ -48,11 +49,6 @@ def lower(model: keras.Model) -> tuple[Program, Weights]:
     Raises:
         ConversionError: Names the layer that becomes an operator which cannot be simulated.
     """
-    for layer in gru_layers(model):
-        raise ConversionError(
-            f"{phrase(layer)} cannot be simulated: its steps would be trained apart from each other; convert takes it as it "
-            "is, or take an LSTM"
-        )
     graph = read(to_tflite(model, _with_carriers))
     values = {index: number for number, index in enumerate(graph.inputs)}
     nodes: list[Node] = []
@@ -62,11 +58,18 @@ def lower(model: keras.Model) -> tuple[Program, Weights]:
         if _squeezes_batch(op, graph):
             values[op.outputs[0]] = values[op.inputs[0]]
             continue
+        made_by = values.get(op.inputs[0], 0) - len(graph.inputs) if op.inputs else -1
+        last = last_state(op, name, graph, nodes[made_by] if made_by >= 0 else None)
+        if last is not None:
+            weights[name] = weights.pop(nodes[made_by].name)
+            nodes[made_by] = dataclasses.replace(last, seen=_seen(last, model))
+            values[op.outputs[0]] = values[op.inputs[0]]
+            continue
         node, held = _node(op, name, graph, model, values)
         nodes.append(dataclasses.replace(node, seen=_seen(node, model)))
         if held:
             weights[name] = held
-        # The last output of an LSTM's carrier is its sequence of states; other operators have one output.
+        # The last output of a recurrent layer's carrier is its sequence of states; other operators have one output.
         values[op.outputs[-1]] = len(graph.inputs) + len(nodes) - 1
     shapes = tuple(graph.tensors[index].shape[1:] for index in graph.inputs)
     outputs = tuple(values[index] for index in graph.outputs)
@@ -80,7 +83,7 @@ def _ends(model: keras.Model) -> tuple[Ends, Ends]:
 
 
 def _with_carriers(converter: tf.lite.TFLiteConverter) -> None:
-    """Let what TFLite has no form of through, so that LSTM layers arrive here; everything else is refused by name."""
+    """Let what TFLite has no form of through, so that LSTM and GRU layers arrive here; everything else is refused by name."""
     converter.allow_custom_ops = True
 
 
@@ -91,7 +94,7 @@ def _node(
         return ConversionError(f"{layer_phrase(op, graph, model)} {problem}")
 
     if op.name == CARRIER:
-        return _lstm(op, name, graph, model, values)
+        return recurrent_node(op, name, graph, model, values)
     if op.name == "REVERSE_V2":
         return _reversed(op, name, graph, values), {}
     kind = "RESHAPE" if op.name in RESHAPING else op.name
@@ -115,17 +118,19 @@ def _node(
             )
     elif kind in ("ADD", "SUB", "MUL", "MAXIMUM", "MINIMUM") and len(data) == 1 and len(tensors) == 2:
         constant = next(tensor for tensor in tensors if tensor.data is not None)
-        held = {"operand": _array(constant)}
+        held = {"operand": floats_of(constant)}
         first = graph.tensors[op.inputs[0]] is constant
         node = dataclasses.replace(node, operand=constant.shape, operand_first=first)
         if kind in ("MAXIMUM", "MINIMUM"):
             raise refuse(f"becomes {op.name} with a constant; use ReLU or ReLU6")
+    elif kind == "GATHER":
+        node, held = _lookup(node, op, graph, values, refuse)
     elif kind in NUMBERED:
-        numbers = tuple(_integers(graph.tensors[index]) for index in op.inputs[1:])
+        numbers = tuple(integers_of(graph.tensors[index]) for index in op.inputs[1:])
         node = dataclasses.replace(node, numbers=_checked_numbers(kind, numbers, op, graph, refuse))
     elif kind == "PADV2":
-        numbers = _checked_numbers("PAD", (_integers(tensors[1]),), op, graph, refuse)
-        value = float(_array(tensors[2]).reshape(-1)[0])
+        numbers = _checked_numbers("PAD", (integers_of(tensors[1]),), op, graph, refuse)
+        value = float(floats_of(tensors[2]).reshape(-1)[0])
         node = dataclasses.replace(node, numbers=numbers, options={PAD_VALUE: value})
     elif len(data) != len(tensors) and kind != "RESHAPE":
         raise refuse(f"becomes {op.name} with a constant among its inputs, which quantization cannot simulate")
@@ -134,29 +139,30 @@ def _node(
     return dataclasses.replace(node, inputs=tuple(values[index] for index in data)), held
 
 
-def _lstm(
-    op: Op, name: str, graph: Graph, model: keras.Model, values: dict[int, int]
+def _lookup(
+    node: Node, op: Op, graph: Graph, values: dict[int, int], refuse: Refuse
 ) -> tuple[Node, dict[str, np.ndarray]]:
-    """The operator that an LSTM layer's carrier stands for; the kernel is the layer's kernel over its recurrent kernel."""
-    kernel, biased, bias = (_array(graph.tensors[op.inputs[place]]) for place in (KERNEL, BIASED, BIAS))
-    held = {"kernel": kernel, **({"bias": bias} if biased.any() else {})}
-    mentioned = mentioned_layers(graph.tensors[op.outputs[0]].name, model)
-    source = mentioned[-1].name if mentioned else name
-    shape = graph.tensors[op.outputs[-1]].shape
-    inputs = (values[op.inputs[SEQUENCE]],)
-    return Node(LSTM, name, inputs, shape, kernel=kernel.shape, bias="bias" in held, source=source), held
+    """The table of an Embedding, of which the model's input itself has the rows' numbers."""
+    table = graph.tensors[op.inputs[0]]
+    plain = not op.options.get("axis", 0) and not op.options.get("batchDims", 0) and len(table.shape) == 2
+    readers = {reader.name for reader in graph.ops if op.inputs[1] in reader.inputs}
+    if table.data is None or not plain or op.inputs[1] not in graph.inputs or readers != {"GATHER"}:
+        raise refuse(
+            "becomes GATHER of something else than an input of integers that is looked up alone; use an Embedding"
+        )
+    return dataclasses.replace(node, operand=table.shape, operand_first=True), {"operand": floats_of(table)}
 
 
 def _reversed(op: Op, name: str, graph: Graph, values: dict[int, int]) -> Node:
     """A reversal as a slice with a step of -1, which is in int8."""
     shape = graph.tensors[op.inputs[0]].shape
-    backwards = [axis % len(shape) for axis in np.ravel(_integers(graph.tensors[op.inputs[1]])).tolist()]
+    backwards = [axis % len(shape) for axis in np.ravel(integers_of(graph.tensors[op.inputs[1]])).tolist()]
     bounds = [(size - 1, -size - 1, -1) if axis in backwards else (0, size, 1) for axis, size in enumerate(shape)]
     return Node("STRIDED_SLICE", name, (values[op.inputs[0]],), shape, SLICED, tuple(zip(*bounds)))
 
 
 def _weighted(node: Node, op: Op, graph: Graph, model: keras.Model) -> tuple[Node, dict[str, np.ndarray]]:
-    kernel = _array(graph.tensors[op.inputs[1]])
+    kernel = floats_of(graph.tensors[op.inputs[1]])
     if node.op == "FULLY_CONNECTED":
         kernel = kernel.T
     elif node.op == "TRANSPOSE_CONV":
@@ -173,7 +179,7 @@ def _weighted(node: Node, op: Op, graph: Graph, model: keras.Model) -> tuple[Nod
     place = 3 if node.op == "TRANSPOSE_CONV" else 2
     biased = len(op.inputs) > place and op.inputs[place] >= 0
     if biased or getattr(layer, "use_bias", False):
-        held["bias"] = _array(graph.tensors[op.inputs[place]]) if biased else np.zeros(width, np.float32)
+        held["bias"] = floats_of(graph.tensors[op.inputs[place]]) if biased else np.zeros(width, np.float32)
     source = layer.name if layer is not None else node.name
     return dataclasses.replace(node, kernel=kernel.shape, bias="bias" in held, source=source), held
 
@@ -308,14 +314,3 @@ def _source(op: Op, graph: Graph, model: keras.Model) -> keras.Layer | None:
     size = graph.tensors[op.inputs[1]].size
     fitting = [layer for layer in all_layers(model) if hasattr(layer, "kernel") and np.prod(layer.kernel.shape) == size]
     return fitting[-1] if fitting else None
-
-
-def _array(tensor: Tensor) -> np.ndarray:
-    if tensor.data is None:
-        return np.zeros(tensor.shape, np.float32)
-    return np.frombuffer(tensor.data, tensor.dtype).reshape(tensor.shape).astype(np.float32)
-
-
-def _integers(tensor: Tensor) -> Any:
-    """A constant's integers, as nested tuples."""
-    return tuples(np.frombuffer(tensor.data or b"", tensor.dtype).reshape(tensor.shape).tolist())

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from keras import ops
 
-from micro.quantize.gate_scales import LSTM
+from micro.quantize.gate_scales import GRU, LSTM
+from micro.quantize.gru import gru
 from micro.quantize.program import Node
 from micro.quantize.recurrent import lstm
 from micro.quantize.resize import resize_bilinear, resize_nearest
@@ -155,9 +156,21 @@ def _l2_normalization(node: Node, inputs: Sequence[Tensor], kernel: Tensor | Non
     return inputs[0] * ops.rsqrt(ops.where(squares > 0, squares, 1.0))
 
 
+def _gather(node: Node, inputs: Sequence[Tensor], kernel: Tensor | None, bias: Tensor | None) -> Tensor:
+    """Rows of a table, which is the constant operand, by their numbers."""
+    table, numbers = inputs
+    return ops.take(table, ops.cast(numbers, "int32"), axis=0)
+
+
 def _lstm(node: Node, inputs: Sequence[Tensor], kernel: Tensor | None, bias: Tensor | None) -> Tensor:
     assert kernel is not None
     return lstm(inputs[0], kernel, bias, node.shape[-1])[0]
+
+
+def _gru(node: Node, inputs: Sequence[Tensor], kernel: Tensor | None, bias: Tensor | None) -> Tensor:
+    assert kernel is not None
+    states = gru(inputs[0], kernel, bias, node.shape[-1])
+    return states[:, -1] if len(node.shape) == 2 else states
 
 
 OPERATORS: dict[str, Operator] = {
@@ -173,6 +186,7 @@ OPERATORS: dict[str, Operator] = {
     "CONV_2D": Operator(_convolution(ops.conv), "own", "Conv2DOptions", 3, "multiplier"),
     "DEPTHWISE_CONV_2D": Operator(_convolution(ops.depthwise_conv), "own", "DepthwiseConv2DOptions", 3, "multiplier"),
     "FULLY_CONNECTED": Operator(_fully_connected, "own", "FullyConnectedOptions", 4, "multiplier"),
+    "GATHER": Operator(_gather, "own", "GatherOptions", 2, int16=False),
     "HARD_SWISH": Operator(_unary(ops.hard_swish), "own", None, 1, int16=False),
     "L2_NORMALIZATION": Operator(_l2_normalization, "tanh", "L2NormOptions", 2, int16=False),
     "LEAKY_RELU": Operator(
@@ -204,6 +218,7 @@ OPERATORS: dict[str, Operator] = {
         lambda node, inputs, kernel, bias: ops.transpose(inputs[0], node.numbers[0]), "same", "TransposeOptions", 2
     ),
     "TRANSPOSE_CONV": Operator(_transposed_convolution, "own", "TransposeConvOptions", 3, "multiplier"),
+    GRU: Operator(_gru, "own", None, 1),
     LSTM: Operator(_lstm, "own", "UnidirectionalSequenceLSTMOptions", 3),
 }
 

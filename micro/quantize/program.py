@@ -20,7 +20,7 @@ class Node:
     The names of the attributes stand in saved .keras files.
 
     Attributes:
-        op: The operator's name in TFLite's schema.
+        op: The operator's name in TFLite's schema; GRU stands for the operators of all its steps.
         name: A name of its own: that of the Keras layer whose output it gives, where there is one.
         inputs: Numbers of the values that it reads.
         shape: Shape of the output, with a batch of 1.
@@ -30,9 +30,10 @@ class Node:
         bias: Whether there is a bias.
         per_channel, bits: How the kernel is quantized.
         source: The Keras layer that the kernel came from.
-        operand: Shape of a constant that is added, subtracted or multiplied.
+        operand: Shape of a constant that is added, subtracted or multiplied, or looked up in.
         operand_first: Whether that constant is the first input.
         cell_power: Of an LSTM, the power of two that is its cells' scale, once ranges are calibrated.
+        gate_power: Of a GRU, the power of two that is the scale of what goes into its gates, once ranges are calibrated.
         seen: Shape that the Keras layer of this name gives, without batch, where only axes of size 1 differ.
     """
 
@@ -51,6 +52,7 @@ class Node:
     operand_first: bool = False
     seen: tuple[int, ...] | None = None
     cell_power: int | None = None
+    gate_power: int | None = None
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,12 @@ class Program:
     def maker(self, value: int) -> Node | None:
         """The node that gives a value; None for an input."""
         return self.nodes[value - self.first] if value >= self.first else None
+
+    @property
+    def indices(self) -> dict[int, int]:
+        """Inputs that are numbers of a table's rows, which stay integers, and how many rows it has."""
+        looked_up = [(node.inputs[0], node.operand) for node in self.nodes if node.op == "GATHER"]
+        return {value: min(rows[0] for at, rows in looked_up if at == value and rows) for value, _ in looked_up}
 
     def shape(self, value: int) -> tuple[int, ...]:
         """The shape of a value, with a batch of 1."""

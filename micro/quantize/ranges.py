@@ -10,7 +10,8 @@ import numpy as np
 from keras import ops
 from scipy.cluster.hierarchy import DisjointSet
 
-from micro.quantize.gate_scales import LSTM
+from micro.quantize.gate_scales import GRU, LSTM, RECURRENT
+from micro.quantize.gru import gate_power, largest_gate
 from micro.quantize.lowering import Weights
 from micro.quantize.operators import OPERATORS
 from micro.quantize.program import Activations, Node, Program, Range
@@ -55,8 +56,14 @@ def calibrated(program: Program, weights: Weights, samples: Inputs, method: Meth
             index = range_of[number]
             lows[index] = min(lows[index], value.min())
             highs[index] = max(highs[index], value.max())
+    indices = {range_of[value]: rows for value, rows in program.indices.items()}
+    for number, node in enumerate(program.nodes, program.first):
+        if node.op == "GATHER":
+            # Rows that no sample looks up count too.
+            table, index = weights[node.name]["operand"], range_of[number]
+            lows[index], highs[index] = min(lows[index], table.min()), max(highs[index], table.max())
     for number, index in enumerate(range_of):
-        if lows[index] == highs[index] and rules[index] == "own":
+        if lows[index] == highs[index] and index not in indices and rules[index] == "own":
             raise ValueError(
                 f"calibration: {_what(program, number)} is 0 for all {len(samples[0])} samples, which leaves its range empty; "
                 "give samples on which it is not, or a model without it"
@@ -67,17 +74,19 @@ def calibrated(program: Program, weights: Weights, samples: Inputs, method: Meth
         # An outlier makes the bins of its histogram so wide that all other values fall into one.
         if not np.any(highs - lows < wide / COARSE):
             break
+    for index, rows in indices.items():
+        lows[index], highs[index] = 0.0, rows - 1.0
     ranges = tuple(
-        PRESCRIBED[rule, to] if rule != "own" else Range(float(low), float(high))
-        for rule, low, high in zip(rules, lows, highs)
+        PRESCRIBED[rule, to] if rule != "own" else Range(float(low), float(high), index in indices)
+        for index, (rule, low, high) in enumerate(zip(rules, lows, highs))
     )
     nodes = _with_cells(program, weights, samples)
     return dataclasses.replace(program, nodes=nodes, grids=range_of, ranges=ranges, activations=to)
 
 
 def _with_cells(program: Program, weights: Weights, samples: Inputs) -> tuple[Node, ...]:
-    """The nodes, each LSTM with the scale of its cells: they are in no value of the program."""
-    recurrent = [number for number, node in enumerate(program.nodes) if node.op == LSTM]
+    """The nodes, each LSTM with its cells' scale and each GRU with its gates': they are in no value of the program."""
+    recurrent = [number for number, node in enumerate(program.nodes) if node.op in RECURRENT]
     largest = dict.fromkeys(recurrent, 0.0)
     for values in _passes(program, weights, samples) if recurrent else ():
         known = list(values)
@@ -85,12 +94,22 @@ def _with_cells(program: Program, weights: Weights, samples: Inputs) -> tuple[No
             node = program.nodes[number]
             held: Mapping[str, Any] = weights[node.name]
             x = ops.convert_to_tensor(known[node.inputs[0]])
-            _, cells = lstm(x, held["kernel"], held.get("bias"), node.shape[-1])
-            largest[number] = max(largest[number], float(ops.max(ops.abs(cells))))
-    return tuple(
-        dataclasses.replace(node, cell_power=cell_power(largest[number])) if number in largest else node
-        for number, node in enumerate(program.nodes)
-    )
+            largest_in = _largest_cell if node.op == LSTM else largest_gate
+            largest[number] = max(largest[number], largest_in(x, held["kernel"], held.get("bias"), node.shape[-1]))
+    return tuple(_with_power(node, largest.get(number)) for number, node in enumerate(program.nodes))
+
+
+def _largest_cell(x: Tensor, kernel: Tensor, bias: Tensor | None, units: int) -> float:
+    return float(ops.max(ops.abs(lstm(x, kernel, bias, units)[1])))
+
+
+def _with_power(node: Node, largest: float | None) -> Node:
+    """The node with the power of two that values inside it of up to `largest` need; None of one that has none inside."""
+    if largest is None:
+        return node
+    if node.op == GRU:
+        return dataclasses.replace(node, gate_power=gate_power(largest))
+    return dataclasses.replace(node, cell_power=cell_power(largest))
 
 
 def assign_ranges(program: Program) -> tuple[tuple[int, ...], list[str]]:

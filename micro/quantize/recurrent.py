@@ -9,7 +9,7 @@ import numpy as np
 from keras import ops
 
 from micro.quantize.fake_quant import Grid, round_through
-from micro.quantize.gate_scales import GATES
+from micro.quantize.gate_scales import GATES, LSTM
 from micro.quantize.program import Node
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def lstm(x: Tensor, kernel: Tensor, bias: Tensor | None, units: int) -> tuple[Te
 
     def step(states: tuple[Tensor, Tensor], gate: Tensor) -> tuple[Tensor, Tensor]:
         hidden, cell = states
-        i, f, g, o = ops.split(gate + ops.matmul(hidden, recurrent), GATES, axis=-1)
+        i, f, g, o = ops.split(gate + ops.matmul(hidden, recurrent), GATES[LSTM], axis=-1)
         cell = ops.sigmoid(f) * cell + ops.sigmoid(i) * ops.tanh(g)
         return ops.sigmoid(o) * ops.tanh(cell), cell
 
@@ -49,23 +49,24 @@ def simulated_lstm(x: Tensor, kernel: Tensor, bias: Tensor | None, node: Node, h
     assert power is not None
     inputs = kernel.shape[0] - units
     gates = ops.matmul(x, kernel[:inputs])
-    gates = _int16(gates if bias is None else gates + bias, GATE_SCALE)
+    gates = int16(gates if bias is None else gates + bias, GATE_SCALE)
     recurrent, cell_scale = kernel[inputs:], 2.0**power
 
     def step(states: tuple[Tensor, Tensor], gate: Tensor) -> tuple[Tensor, Tensor]:
         hidden, cell = states
-        gate = _int16(gate + _int16(ops.matmul(hidden, recurrent), GATE_SCALE), GATE_SCALE)
-        i, f, g, o = ops.split(gate, GATES, axis=-1)
-        i, f, o = (_int16(ops.sigmoid(each), UNIT_SCALE) for each in (i, f, o))
-        kept, added = f * cell, i * _int16(ops.tanh(g), UNIT_SCALE)
-        cell = _int16(_int16(kept, cell_scale) + _int16(added, cell_scale), cell_scale)
-        product = o * _int16(ops.tanh(cell), UNIT_SCALE)
+        gate = int16(gate + int16(ops.matmul(hidden, recurrent), GATE_SCALE), GATE_SCALE)
+        i, f, g, o = ops.split(gate, GATES[LSTM], axis=-1)
+        i, f, o = (int16(ops.sigmoid(each), UNIT_SCALE) for each in (i, f, o))
+        kept, added = f * cell, i * int16(ops.tanh(g), UNIT_SCALE)
+        cell = int16(int16(kept, cell_scale) + int16(added, cell_scale), cell_scale)
+        product = o * int16(ops.tanh(cell), UNIT_SCALE)
         return hidden_grid.fake_quantize(product, (ops.convert_to_tensor(UNIT_SCALE**2, "float32"), 0)), cell
 
     return _over_time(step, gates, units)[0]
 
 
-def _int16(x: Tensor, scale: float) -> Tensor:
+def int16(x: Tensor, scale: float) -> Tensor:
+    """Multiples of a scale within 16 bits, with the gradient of x itself inside them."""
     return ops.clip(round_through(x / scale), -32768.0, 32767.0) * scale
 
 

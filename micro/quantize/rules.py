@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Literal, get_args
 
-from micro.quantize.gate_scales import LSTM
+from micro.quantize.gate_scales import LSTM, RECURRENT
 from micro.quantize.program import Node
 
 Granularity = Literal["auto", "per_channel", "per_tensor"]
@@ -87,11 +87,12 @@ def _ruled(
     width = _width(width, f" for {node.source!r}" if isinstance(bits, Mapping) else "")
     for rule in rules:
         scales, width = rule.weights or scales, rule.bits or width
-    if node.op == LSTM:
-        # Each gate has two scales, and TFLite Micro takes no others.
+    if node.op in RECURRENT:
+        # Each gate has two scales, and TFLite Micro's LSTM takes no others.
         if isinstance(weights, Mapping) and weights.get(node.source) == "per_channel":
             raise ValueError(
-                f"weights: {node.source!r} is an LSTM, in which TFLite Micro has one scale for each gate; leave it out"
+                f"weights: {node.source!r} is {'an LSTM' if node.op == LSTM else 'a GRU'}, in which each gate has one scale; "
+                "leave it out"
             )
         return dataclasses.replace(node, bits=width)
     automatic = node.op != "FULLY_CONNECTED" and width == 8

@@ -85,19 +85,22 @@ def scratch_of(op: Op, tensors: Sequence[Tensor], variant: Variant) -> tuple[int
 
 def planned_bytes(buffers: Sequence[Buffer]) -> int:
     """Bytes of the plan that TFLite Micro's planner makes: the largest first, each in the lowest gap that holds it."""
-    offsets: list[tuple[int, Buffer]] = []
+    # By operator, what is placed and needed there: where it begins, its turn, and where it ends.
+    placed: dict[int, list[tuple[int, int, int]]] = {}
+    end = 0
     # Among buffers of equal size the last one added comes first, as the planner's sort orders them.
-    for number in sorted(range(len(buffers)), key=lambda n: (-_aligned(buffers[n].size), -n)):
+    for turn, number in enumerate(sorted(range(len(buffers)), key=lambda n: (-_aligned(buffers[n].size), -n))):
         buffer = buffers[number]
         size, offset = _aligned(buffer.size), 0
-        for start, other in sorted(offsets, key=lambda placed: placed[0]):
-            if other.first > buffer.last or buffer.first > other.last:
-                continue
+        needed = range(buffer.first, buffer.last + 1)
+        for start, _, past in sorted({each for now in needed for each in placed.get(now, ())}):
             if start - offset >= size:
                 break
-            offset = max(offset, start + _aligned(other.size))
-        offsets.append((offset, buffer))
-    return max((offset + _aligned(buffer.size) for offset, buffer in offsets), default=0)
+            offset = max(offset, past)
+        for now in needed:
+            placed.setdefault(now, []).append((offset, turn, offset + size))
+        end = max(end, offset + size)
+    return end
 
 
 def tensors_held(graph: Graph) -> list[Buffer]:

@@ -26,6 +26,8 @@ from micro.aot.weight_layout import Storage
 from micro.tflite.graph import Graph, Op, Tensor
 
 MOST_PARTS = 64
+# Of PACK, which joins what a layer gives at each of its steps.
+MOST_JOINED = 1024
 WIDE = ("int8", "int16", "int32")
 
 
@@ -72,7 +74,7 @@ def _cut(op: Op, graph: Graph, x: Tensor, axis: int, shapes: list[tuple[int, ...
     return Lowered(tuple(calls))
 
 
-@operator(inputs=(1, MOST_PARTS), options=("axis",))
+@operator(inputs=(1, MOST_JOINED), options=("axis",))
 def pack(op: Op, graph: Graph, storage: Storage) -> Lowered:
     """Tensors of one shape along a new axis."""
     inputs, y = tensors_of(op, graph)

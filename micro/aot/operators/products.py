@@ -68,6 +68,9 @@ def fully_connected(op: Op, graph: Graph, storage: Storage) -> Lowered:
     require(operands.x.size == rows * depth and operands.y.size == rows * outputs, op, graph, "sizes")
     if operands.packed is not None and len(given(operands.weights).quantization.scale) > 1:  # type: ignore[union-attr]
         raise refusal(op, graph, "has 4-bit weights with a scale for each output, which TFLite Micro refuses too")
+    if operands.x.dtype == "int16":
+        arrays, wide, scaling = _wide(op, graph, operands)
+        return Lowered((Call("fully_connected_16", (*arrays, rows, depth, outputs, wide, *scaling)),))
     geometry = (rows, 1, 1, depth, 1, 1, 1, 1, outputs, 1, 1, 1, 1, 0, 0, depth, outputs, depth, depth, depth, 1)
     return _products(op, graph, operands, geometry)
 
@@ -228,22 +231,27 @@ def _checked(op: Op, graph: Graph, x: Tensor, weights: Tensor, bias: Tensor | No
 def _products(op: Op, graph: Graph, operands: Operands, geometry: tuple[int, ...]) -> Lowered:
     x, y = operands.x, operands.y
     if x.dtype == "int16":
-        for tensor in (x, y):
-            grid_of(tensor, op, graph)
-        wide = (
-            operands.bias.dtype == "int64" if operands.bias is not None else op.options.get("quantizedBiasType", 0) != 2
-        )
-        wide = wide or op.name == "DEPTHWISE_CONV_2D"
-        scaling = _rescaling(op, graph, operands, wide=wide)
-        arrays = (x, Constant(operands.values.astype(np.int8)), _bias(operands.bias), y)
-        reach = activation_range(op.options.get("fusedActivationFunction", 0), *grid_of(y, op, graph), bits=16)
-        return Lowered((Call("products_16", (*arrays, ints(geometry), int(wide), *scaling, *reach)),))
+        given_16, wide, rescaling = _wide(op, graph, operands)
+        return Lowered((Call("products_16", (*given_16, ints(geometry), wide, *rescaling)),))
     weights = operands.values.astype(np.int8) if operands.packed is None else operands.packed
     arrays = (x, Constant(weights, True), _bias(operands.bias), y)
     packed, x_offset = int(operands.packed is not None), -int8_of(x, op, graph)[1]
     scaling = _rescaling(op, graph, operands, wide=False)
     limits = numbers(*output_range(op, graph, y))
     return Lowered((Call("products", (*arrays, ints(geometry), packed, *numbers(x_offset), *scaling, *limits)),))
+
+
+def _wide(
+    op: Op, graph: Graph, operands: Operands
+) -> tuple[tuple[Argument, ...], int, tuple[Constant, Constant, int, int, int]]:
+    """Of 16-bit values: the arrays, whether sums are scaled as 64 bits, and how they are, with the range of the output."""
+    for tensor in (operands.x, operands.y):
+        grid_of(tensor, op, graph)
+    wide = operands.bias.dtype == "int64" if operands.bias is not None else op.options.get("quantizedBiasType", 0) != 2
+    wide = wide or op.name == "DEPTHWISE_CONV_2D"
+    arrays = (operands.x, Constant(operands.values.astype(np.int8)), _bias(operands.bias), operands.y)
+    low, high = activation_range(op.options.get("fusedActivationFunction", 0), *grid_of(operands.y, op, graph), bits=16)
+    return arrays, int(wide), (*_rescaling(op, graph, operands, wide=wide), low, high)
 
 
 def _bias(bias: Tensor | None) -> Argument:

@@ -1,0 +1,98 @@
+"""GRU step by step in 16 bits, as the operators of `micro.quantize.write_gru` compute it: weights in int8, states in int16."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+from keras import ops
+
+from micro.quantize.fake_quant import Grid
+from micro.quantize.gate_scales import GATES, GRU
+from micro.quantize.program import Node
+from micro.quantize.recurrent import int16
+
+if TYPE_CHECKING:
+    from keras_kd.types import Tensor
+
+# Scales of 16-bit values: that which TFLite prescribes for sigmoid and tanh, which states have too; and that of differences.
+STATE_SCALE, DIFFERENCE_SCALE = 2.0**-15, 2.0**-14
+# What goes into the gates has a power of two as its scale, at least that of +-8, where sigmoid and tanh are all but flat.
+FINEST_GATE, COARSEST_GATE = -12, -6
+
+
+def gru(x: Tensor, kernel: Tensor, bias: Tensor | None, units: int) -> Tensor:
+    """States of every step in float32, from 0.
+
+    Shapes: x (n, steps, inputs), kernel (inputs + units, 3 * units), bias (4 * units,) -> (n, steps, units). The first three
+    quarters of the bias are added to the inputs' part of each gate, the last to the states' part of the third gate.
+    """
+    given, recurrent, inner = _split(x, kernel, bias, units)
+
+    def step(state: Tensor, gates: Tensor) -> Tensor:
+        before = ops.matmul(state, recurrent) + inner
+        update, reset = ops.split(ops.sigmoid(gates[:, : 2 * units] + before[:, : 2 * units]), 2, axis=-1)
+        new = ops.tanh(gates[:, 2 * units :] + reset * before[:, 2 * units :])
+        return new + update * (state - new)
+
+    return _over_time(step, given, units)
+
+
+def simulated_gru(x: Tensor, kernel: Tensor, bias: Tensor | None, node: Node, grid: Grid) -> Tensor:
+    """The output as the chip computes it, (n, steps, units), or (n, units) of the last step alone; differentiable.
+
+    Every operator of a step rounds to 16 bits; states are rounded to the output's scale where they leave the layer.
+    """
+    units, power = node.shape[-1], node.gate_power
+    assert power is not None
+    scale = 2.0**power
+    given, recurrent, inner = _split(x, kernel, bias, units)
+
+    def step(state: Tensor, gates: Tensor) -> Tensor:
+        before = int16(ops.matmul(state, recurrent) + inner, scale)
+        sums = int16(gates[:, : 2 * units] + before[:, : 2 * units], scale)
+        update, reset = ops.split(int16(ops.sigmoid(sums), STATE_SCALE), 2, axis=-1)
+        candidate = int16(gates[:, 2 * units :] + int16(reset * before[:, 2 * units :], scale), scale)
+        new = int16(ops.tanh(candidate), STATE_SCALE)
+        moved = int16(update * int16(state - new, DIFFERENCE_SCALE), DIFFERENCE_SCALE)
+        return int16(new + moved, STATE_SCALE)
+
+    states = _over_time(step, int16(given, scale), units)
+    made = states[:, -1] if len(node.shape) == 2 else states
+    return grid.fake_quantize(made, (ops.convert_to_tensor(STATE_SCALE, "float32"), 0))
+
+
+def largest_gate(x: Tensor, kernel: Tensor, bias: Tensor | None, units: int) -> float:
+    """The largest magnitude of what goes into gates, and of its parts, over all steps and samples."""
+    given, recurrent, inner = _split(x, kernel, bias, units)
+    states = gru(x, kernel, bias, units)
+    states = ops.concatenate([ops.zeros_like(states[:, :1]), states[:, :-1]], axis=1)
+    before = ops.matmul(states, recurrent) + inner
+    return max(float(ops.max(ops.abs(part))) for part in (given, before, given + before))
+
+
+def gate_power(largest: float) -> int:
+    """The power of two that is the scale of what goes into the gates, up to `largest`."""
+    power = int(np.ceil(np.log2(max(largest, 2.0**-15) / 32767.0)))
+    return min(max(power, FINEST_GATE), COARSEST_GATE)
+
+
+def _split(x: Tensor, kernel: Tensor, bias: Tensor | None, units: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The inputs' part of the gates, (n, steps, 3 * units); the kernel and the bias of the states' part."""
+    inputs, gates = kernel.shape[0] - units, GATES[GRU]
+    given, nothing = ops.matmul(x, kernel[:inputs]), ops.zeros(((gates - 1) * units,))
+    if bias is None:
+        return given, kernel[inputs:], ops.zeros((gates * units,))
+    return given + bias[: gates * units], kernel[inputs:], ops.concatenate([nothing, bias[gates * units :]])
+
+
+def _over_time(step: Callable[[Tensor, Tensor], Tensor], gates: Tensor, units: int) -> Tensor:
+    """The state at every step, from 0; gates are (n, steps, 3 * units)."""
+
+    def scanned(state: Tensor, gate: Tensor) -> tuple[Tensor, Tensor]:
+        after = step(state, gate)
+        return after, after
+
+    _, states = ops.scan(scanned, ops.zeros((ops.shape(gates)[0], units)), ops.swapaxes(gates, 0, 1))
+    return ops.swapaxes(states, 0, 1)

@@ -1,0 +1,72 @@
+"""Steps that a graph repeats as a loop in static C: every output byte that of TFLite Micro, one copy of code and constants."""
+
+import re
+
+import numpy as np
+import pytest
+from repeated_graphs import FLAWS, repeated_graph
+from test_aot import gcc, require_equal  # noqa: F401
+
+from micro.aot import generate, static_size
+from micro.tflite.graph import read
+
+SLOW = [pytest.param(block, marks=pytest.mark.slow) for block in range(1, 11)]
+
+
+def steps_of(model, folder):
+    """Steps of each loop over steps in the C of a model."""
+    source = generate(model, folder, "net")[0].with_suffix(".c").read_text()
+    return [int(count) for count in re.findall(r"int32_t step = 0; step < (\d+);", source)]
+
+
+@pytest.mark.parametrize("block", [0, *SLOW])
+def test_repeated_steps_are_equal_to_the_byte(tmp_path, gcc, block):  # noqa: F811
+    require_equal([repeated_graph(20 * block + n) for n in range(20 if block else 4)], tmp_path, gcc)
+
+
+@pytest.mark.parametrize("block", [0, *SLOW])
+def test_steps_that_only_nearly_repeat_are_equal_to_the_byte(tmp_path, gcc, block):  # noqa: F811
+    require_equal(
+        [repeated_graph(20 * block + n, FLAWS[n % len(FLAWS)]) for n in range(18 if block else len(FLAWS))],
+        tmp_path,
+        gcc,
+    )
+
+
+def test_three_steps_or_more_become_one_loop_over_all_of_them(tmp_path):
+    found = 0
+    for seed in range(30):
+        model = repeated_graph(seed)
+        steps = sum(op.name == "STRIDED_SLICE" for op in read(model).ops)
+        assert steps_of(model, tmp_path) == ([steps] if steps >= 3 else []), seed
+        found += steps >= 3
+    assert found > 10
+
+
+@pytest.mark.parametrize("flaw", ["weights", "scale", "taken early", "reordered"])
+def test_a_step_unlike_the_others_is_in_no_loop_with_them(tmp_path, flaw):
+    for seed in range(8):
+        model = repeated_graph(seed, flaw)
+        steps = sum(op.name == "STRIDED_SLICE" for op in read(model).ops)
+        assert steps not in steps_of(model, tmp_path)
+
+
+def test_constants_and_ram_do_not_grow_with_the_steps():
+    sizes = {}
+    for seed in range(40):
+        graph = read(repeated_graph(seed))
+        steps = sum(op.name == "STRIDED_SLICE" for op in graph.ops)
+        if steps >= 3:
+            size = static_size(repeated_graph(seed))
+            per_step = sum(graph.tensors[op.outputs[0]].size for op in graph.ops[: len(graph.ops) // steps])
+            sizes[seed] = size.arena <= 4 * per_step + 64 + graph.tensors[graph.outputs[0]].size
+    assert sizes
+    assert all(sizes.values())
+
+
+def test_an_operator_of_a_loop_stands_for_those_of_all_steps():
+    model = next(each for each in map(repeated_graph, range(40)) if len(read(each).ops) > 30)
+    graph, called = read(model), static_size(model).called
+    assert sum(times for _, times in called) == sum(op.name != "PACK" for op in graph.ops)
+    assert len(called) < len(graph.ops) / 2
+    assert np.all(np.diff([number for number, _ in called]) > 0)
