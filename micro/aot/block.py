@@ -157,7 +157,9 @@ def _ends(graph: Graph) -> tuple[Member, ...]:
 def _require_exchangeable(graph: Graph) -> None:
     for op in graph.ops:
         if op.index < 0:
-            raise ConversionError("the model repeats steps, as a GRU does; exchangeable weights are for models without a loop")
+            raise ConversionError(
+                "the model repeats steps, as a GRU does; exchangeable weights are for models without a loop"
+            )
         if not OPERATORS[op.name].exchangeable:
             able = ", ".join(name for name, each in OPERATORS.items() if each.exchangeable)
             raise refusal(op, graph, f"is not among the operators whose numbers can be exchanged: {able}")

@@ -131,12 +131,13 @@ def monitor_summaries(
     alarms = float(above(latest.sum(axis=0)) / latest.sum())
     learned = firmware.commissioning is not None
     test = None if learned else of_test(read_scores(folder), real)
-    seen = _seen(compared, unit, (start, end), test, tuple(evidence.features), learned)
+    seen = _seen(compared, features or (None, None), unit, (start, end), test, names, learned)
     return monitoring_of(evidence, checks, alarms, (*read.notes, *compared.notes), seen=seen)
 
 
 def _seen(
     compared: _Compared,
+    means: tuple[np.ndarray | None, np.ndarray | None],
     unit: float,
     recent: tuple[int, int],
     test: np.ndarray | None,
@@ -144,9 +145,9 @@ def _seen(
     learned: bool,
 ) -> Seen:
     """Both sides period by period, in real units."""
-    bounds, before, after = np.array(bounds_of(compared.threshold)) * unit, compared.reference, compared.latest.counts
+    bounds = np.array(bounds_of(compared.threshold)) * unit
+    before, after = compared.reference.counts, compared.latest.counts
     first = [f"{'first' if learned else 'calibration'} {n + 1}" for n in range(len(before))]
-    means = (compared.features, compared.latest.features) if features else (None, None)
     return Seen(
         of_counts(first, before, bounds, means[0]),
         of_counts([f"period {n + 1}" for n in range(len(after))], after, bounds, means[1]),
