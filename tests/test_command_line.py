@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from support import invoke
 
+from micro.aot import WeightsRecord
 from micro.cli.main import main
 from micro.detection.record import FloatScaling, MadeFor, Parameters
 
@@ -278,12 +279,14 @@ CASES = (
     good("weights {int8} --from {int8} --windows {npy} --attach {csv} --out {tmp}/w.bin --json", "attached_bytes"),
     empty("weights {empty} --from {int8} --windows {npy} --out {tmp}/w.bin", "empty"),
     wrong("weights {int8} --from {ae} --windows {npy} --out {tmp}/w.bin", "has other layers than the firmware's"),
+    wrong("weights {int8} --from {int8} --windows {npz} --out {tmp}/w.bin", "holds the arrays a, b; name the inputs x"),
     wrong("weights {int8} --from {int8} --windows {npy} --attach {missing} --out {tmp}/w.bin", "no such file"),
     wrong("weights {int8} --from {int8} --windows {npy} --out {tmp}/w.bin --counter -1", "not in the range"),
     good("show-record {record}", "threshold"),
     good("show-record {record} --json", "counter"),
     empty("show-record {empty}", "0 bytes are too few for a record"),
-    wrong("show-record {csv}", "no record of parameters"),
+    good("show-record {held}", "self_test_windows"),
+    wrong("show-record {csv}", "is no record of weights or parameters: these begin with b'KKDW'"),
     wrong("show-record {missing}", "no such file"),
     empty("aot {empty} --out {tmp}/p --name net", "empty"),
     wrong("aot {text} --out {tmp}/p --name net", "is not a .tflite"),
@@ -371,12 +374,14 @@ def things(tmp_path_factory, peer_models, conv_model, conv_samples, converted):
     made_for = MadeFor(b"a model.", b"features", b"a score.")
     record = Parameters(90, 80, (FloatScaling((0.5,), (2.0,)),), made_for)
     (place / "record").write_bytes(record.to_bytes())
+    (place / "held").write_bytes(WeightsRecord(bytes(20), (b"in and out",)).to_bytes())
+    np.savez(place / "x.npz", a=conv_samples[:1], b=conv_samples[:1])
     words = {
         "ae": peer_models / "ae.tflite", "over_time": peer_models / "conv1d.tflite",
-        "keras": place / "tiny.keras", "npy": place / "x.npy", "csv": place / "healthy1.csv",
+        "keras": place / "tiny.keras", "npy": place / "x.npy", "npz": place / "x.npz", "csv": place / "healthy1.csv",
         "text": place / "text.txt", "noise": place / "noise.toml", "rig": place / "rig.toml", "log": place / "log.csv",
         "fleet": place / "fleet.toml", "int8": place / "int8.tflite",
-        **{name: place / name for name in ("run", "again", "empty", "folder", "missing", "studio", "record")},
+        **{name: place / name for name in ("run", "again", "empty", "folder", "missing", "studio", "record", "held")},
     }  # fmt: skip
     return words, done
 

@@ -155,10 +155,13 @@ def _ends(graph: Graph) -> tuple[Member, ...]:
 
 
 def _require_exchangeable(graph: Graph) -> None:
-    for op in graph.ops:
+    for number, op in enumerate(graph.ops):
         if op.index < 0:
-            raise ConversionError(
-                "the model repeats steps, as a GRU does; exchangeable weights are for models without a loop"
+            first = next(each for each in graph.ops[number:] if each.index >= 0)
+            raise refusal(
+                first,
+                graph,
+                "is in steps that repeat, as those of a GRU do; numbers of models without a loop can be exchanged",
             )
         if not OPERATORS[op.name].exchangeable:
             able = ", ".join(name for name, each in OPERATORS.items() if each.exchangeable)

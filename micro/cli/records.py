@@ -52,8 +52,7 @@ def weights(model: str, old: str, windows: str, out: str, counter: int, attach: 
 
     content = content_of(model)
     samples = load_samples(windows, ())
-    if isinstance(samples, dict):
-        raise click.ClickException(f"{windows} holds several arrays; models with exchangeable weights have one input")
+    assert not isinstance(samples, dict)  # which only names of several inputs give
     inputs = quantize_inputs(read(content), samples)[0][:SELF_TESTS]
     more = b"" if attach is None else _bytes_of(attach)
     record = weights_record(content, inputs, firmware_from=old, attached=more, counter=counter)
@@ -72,12 +71,18 @@ def show_record(file: str, as_json: bool) -> None:
       keras-kd show-record new.bin
     """
     from micro.aot.weights_format import MAGIC, WeightsRecord
+    from micro.detection.record import MAGIC as PARAMETERS
     from micro.detection.record import Parameters
 
     content = _bytes_of(file)
     if content.startswith(MAGIC):
         print_result(_held(WeightsRecord.from_bytes(content)), as_json)
         return
+    if len(content) >= len(MAGIC) and not content.startswith(PARAMETERS):
+        raise click.ClickException(
+            f"{file} is no record of weights or parameters: these begin with {MAGIC!r} or {PARAMETERS!r}, not "
+            f"{content[: len(MAGIC)]!r}"
+        )
     parameters = Parameters.from_bytes(content)
     digests = {name: digest.hex() for name, digest in dataclasses.asdict(parameters.made_for).items()}
     scalings = {"scalings": len(parameters.scalings), "features": [len(each.mean) for each in parameters.scalings]}
