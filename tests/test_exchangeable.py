@@ -160,6 +160,24 @@ def test_steps_that_repeat_are_refused_by_operator_and_layer_before_anything_is_
     assert not (tmp_path / "new").exists()
 
 
+def test_numbers_that_make_no_sense_end_an_inference_within_its_memory(tmp_path):
+    # Whoever can make a record of these layers can make one of any numbers; its CRC and digests are right.
+    model = random_graph(18)
+    assert {op.name for op in read(model).ops} == {"HARD_SWISH", "PAD", "SOFTMAX"}
+    generate(model, tmp_path, "m1", weights="exchangeable")
+    (tmp_path / "main.c").write_text(MAIN.replace("2 * SAMPLES", "2").replace("SAMPLES", "1"))
+    if shutil.which("gcc") is None:
+        pytest.skip("no gcc: emitted C cannot be compiled")
+    command = ["gcc", "-O1", "-fsanitize=address", "m1.c", "main.c", "-o", "net"]
+    subprocess.run(command, cwd=tmp_path, check=True)
+    own, inputs = weights_of(model).to_bytes(), bytes(4 * read(model).tensors[read(model).inputs[0]].size)
+    count = len(own) - 16
+    drawn = [np.random.default_rng(seed).bytes(count) for seed in range(8)]
+    for numbers in (bytes(count), b"\xff" * count, b"\x7f" * count, b"\x80" * count, *drawn):
+        done = subprocess.run([tmp_path / "net"], input=own[:16] + numbers + inputs, capture_output=True, timeout=60)
+        assert done.returncode == 0, done.stderr[:4000]
+
+
 def test_two_models_with_numbers_of_their_own_are_in_one_firmware(tmp_path):
     if shutil.which("gcc") is None:
         pytest.skip("no gcc: emitted C cannot be compiled")

@@ -5,7 +5,7 @@ static void softmax(const int8_t *x, int8_t *y, int32_t rows, int32_t depth, con
     const int32_t largest = largest_of(x, depth);
     const int32_t sum = sum_of_exponentials(x, depth, largest, exponentials, count);
     int32_t headroom = 0;
-    while (!(((uint32_t)sum << headroom) & 0x80000000u)) {
+    while (headroom < 31 && !(((uint32_t)sum << headroom) & 0x80000000u)) { /* a table from a foreign record may add up to 0 */
       ++headroom;
     }
     const int32_t scale = reciprocal_of_one_plus((int32_t)(((uint32_t)sum << headroom) - 0x80000000u));
