@@ -76,6 +76,9 @@ int main(int count, char **arguments) {
   if (count > 1) flash.verify_signature = verify;
   (void)memset(&cells, 0xff, sizeof cells);
   (void)memset(&kept, 0, sizeof kept);
+  flash.slots[0] = cells.slots[0] + 2;
+  if (pump_weights_load(&flash) != PUMP_WEIGHTS_NOT_STORED) return 1;
+  flash.slots[0] = cells.slots[0];
   if (pump_weights_load(&flash) != PUMP_WEIGHTS_NOT_A_RECORD) return 1;
   if (fread(x, 1, sizeof x, stdin) != sizeof x) return 2;
   while (fread(&length, sizeof length, 1, stdin) == 1 && fread(bytes + 1, 1, length, stdin) == length) {
