@@ -136,6 +136,18 @@ def test_words_for_healthy_in_names_make_a_detector(tmp_path):
     assert config["features"]["kind"] == "spectrum"
 
 
+@pytest.mark.parametrize("place", ["worn_bearing_{}.csv", "worn/2026-03-0{}.csv"])
+def test_files_that_are_all_faulty_are_not_learned_from(tmp_path, place):
+    (tmp_path / "worn").mkdir()
+    paths = [tmp_path / place.format(n + 1) for n in range(2)]
+    for path in paths:
+        save(path, 1, 3000)
+    printed, config = looked(tmp_path, *paths, "--sample-rate", "100")
+    assert "all files are faulty by their names or their folder" in printed
+    assert config["data"]["faulty_files"] == [path.name for path in paths]
+    assert "before it runs: healthy_files: 'healthy/*' matches none of 2 files" in " ".join(printed.split())
+
+
 def test_a_column_that_is_probably_a_speed_is_said_with_the_keys_that_take_it(tmp_path):
     rng = np.random.default_rng(0)
     names = "x,motor_rpm,windSpeed,rpm_set\n"

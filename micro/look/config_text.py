@@ -39,7 +39,7 @@ FALSE_ALARMS, MOST_FALSE_ALARMS = 0.05, 0.25
 
 def config_text(survey: Survey, suggestion: Suggestion, path: Path) -> str:
     """The config at `path` as TOML with comments; patterns begin in its folder, and firmware is called as it is."""
-    lines = first_lines(survey, suggestion, path.parent, "files")
+    lines = first_lines(survey, suggestion, path.parent, "file")
     if survey.time_column is None and "sample_rate" not in survey.settings and survey.rate is not None:
         timed = all(file.path.suffix.lower() in TIMED for file in survey.files)
         lines += [] if timed else [f"sample_rate = {survey.rate!r}"]
@@ -59,7 +59,7 @@ def config_text(survey: Survey, suggestion: Suggestion, path: Path) -> str:
 def first_lines(survey: Survey, suggestion: Suggestion, folder: Path, what: str) -> list[str]:
     """How every config begins: what was found, the task, and [data] with which files and how they are read."""
     return [
-        f"# Written by looking at {len(survey.files)} {what}: check what it says of them, then run it.",
+        f"# Written by looking at {counted(len(survey.files), what)}: check what it says of them, then run it.",
         *(f"# {sentence(reason)}" for reason in (*suggestion.reasons, *survey.remarks)),
         *(f"# Left out: {sentence(reason)}" for reason in survey.unread),
         'job = "table"',
@@ -156,7 +156,7 @@ def _incomplete(survey: Survey) -> list[str]:
     constant = [name for name, held in values.items() if all(c.constant and c.low == held[0].low for c in held)]
     short = [file.name for file in survey.files if file.rows < window_of(survey)]
     if gaps:
-        lines.append(f'on_gap = "split"               # {gaps} gaps in time')
+        lines.append(f'on_gap = "split"               # {counted(gaps, "gap")} in time')
     if missing:
         lines.append(f'on_missing = "drop"            # {missing:,} missing values: windows with one are left out')
     if texts:

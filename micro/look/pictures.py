@@ -89,7 +89,7 @@ def colors_of(files: Sequence[Surveyed]) -> str:
 
 def picture_config(survey: Survey, suggestion: Suggestion, path: Path) -> str:
     """The config at `path` as TOML with comments; patterns begin in its folder, and firmware is called as it is."""
-    lines = first_lines(survey, suggestion, path.parent, "pictures")
+    lines = first_lines(survey, suggestion, path.parent, "picture")
     if any(len(file.channels) > 1 for file in survey.files):
         lines.append('color = "gray"                 # "rgb" keeps the colors, which are three times as many inputs')
     lines += [f"{key} = {toml_of(value)}" for key, value in suggestion.data.items()]

@@ -12,7 +12,7 @@ from micro.config import Task
 from micro.datasets import cells as cell
 from micro.datasets.find import matches, placed
 from micro.look.given import NOTHING, ContradictionError, Given
-from micro.look.naming import classes_of, is_faulty, is_healthy, names_a_fault
+from micro.look.naming import FAULT, classes_of, is_faulty, is_healthy, names_a_fault
 from micro.look.remarks import speeds
 from micro.look.survey import Survey
 from micro.support.wording import listed
@@ -101,6 +101,8 @@ def _suggested(survey: Survey, given: Given) -> Suggestion:
     faulty = [name for name in names if names_a_fault(name)]
     if 0 < len(faulty) < len(names) and given.task != "classification":
         return _by_names(names, healthy, faulty)
+    if (len(faulty) == len(names) or _lie_in_a_fault(survey)) and given.task != "classification":
+        return _all_faulty(names)
     if given.task == "classification":
         raise ContradictionError(
             f"{survey.files[0].path} lies in no folder and has no name that tells its class, for --task classification; name a "
@@ -109,6 +111,21 @@ def _suggested(survey: Survey, given: Given) -> Suggestion:
         )
     said = "nothing says which files are healthy, so all are taken to be: change healthy_files where some are not"
     return Suggestion("anomaly", {"healthy_files": ["*"]}, (), (said,))
+
+
+def _lie_in_a_fault(survey: Survey) -> bool:
+    """Whether all files lie in one folder whose whole name is a word for a fault, as of recordings with that label."""
+    folders = {file.path.absolute().parent.name for file in survey.files}
+    return len(folders) == 1 and bool(FAULT.fullmatch(*folders))
+
+
+def _all_faulty(names: Sequence[str]) -> Suggestion:
+    """A config that asks for healthy files: those that there are must not be learned from."""
+    said = (
+        "all files are faulty by their names or their folder, and a detector learns from healthy ones: record the machine "
+        "while it is healthy, and name those files in healthy_files"
+    )
+    return Suggestion("anomaly", {"healthy_files": ["healthy/*"], "faulty_files": list(names)}, (), (said,))
 
 
 def _several(survey: Survey, given: Given) -> Suggestion:

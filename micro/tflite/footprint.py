@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -52,7 +52,8 @@ class Footprint:
     ops: dict[str, int]
     arena_bytes_32bit: int
     flash: Flash
-    layers: tuple[LayerCost, ...]
+    # Thousands, where a network has steps: too many to print.
+    layers: tuple[LayerCost, ...] = field(repr=False)
     code: CodeSize
     arena_bytes_cmsis_nn: int
     arena_bytes_cmsis_nn_mve: int
