@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 import socket
+import stat
 import sys
 import time
 from collections.abc import Iterator
@@ -20,8 +21,12 @@ from micro.support.extras import required
 PATIENCE = 0.1
 # Bytes read at once, and of the largest datagram.
 BLOCK, DATAGRAM = 1 << 16, 1 << 16
+_READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)
 # Seconds between attempts to connect again, and for how long.
 BETWEEN, LONGEST = 0.5, 60.0
+# What is said where a broker refuses, and what may be missing then.
+REFUSED = "the broker refuses"
+LOGIN = "; --user gives a name, and KERAS_KD_MQTT_PASSWORD its password"
 
 
 @dataclass(frozen=True)
@@ -59,14 +64,18 @@ def arrivals(source: Source, reconnect: float = LONGEST) -> Iterator[Arrival]:
 
 
 def _file(source: Source) -> Iterator[Arrival]:
-    """A file, or standard input, which may be a pipe that fills slowly."""
+    """A file, or standard input; either may be a pipe that fills slowly."""
     try:
-        handle = os.dup(sys.stdin.fileno()) if source.kind == "stdin" else os.open(source.place, os.O_RDONLY)
+        # Without a wait for who writes to a pipe, so that Ctrl-C ends that too.
+        handle = os.dup(sys.stdin.fileno()) if source.kind == "stdin" else os.open(source.place, _READ)
     except (OSError, ValueError) as error:
         raise DataError(f"{source.text} cannot be opened: {getattr(error, 'strerror', None) or error}") from None
     try:
+        if source.kind == "file" and os.isatty(handle):
+            raise DataError(f"{source.text} is a serial port: serial:{source.text} reads it")
+        waits = not stat.S_ISREG(os.fstat(handle).st_mode)
         while True:
-            if source.kind == "stdin" and not select.select([handle], [], [], PATIENCE)[0]:
+            if waits and not select.select([handle], [], [], PATIENCE)[0]:
                 yield Arrival(b"", time.monotonic())
                 continue
             content = os.read(handle, BLOCK)
@@ -152,11 +161,16 @@ def _mqtt(source: Source, reconnect: float) -> Iterator[Arrival]:
     client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2)
 
     def on_connect(client: Any, data: Any, flags: Any, reason: Any, properties: Any) -> None:
-        if getattr(reason, "is_failure", False):
-            events.put(f"the broker refuses: {reason}")
+        if reason.is_failure:
+            events.put(f"{REFUSED}: {reason}{'' if source.user else LOGIN}")
         else:
             client.subscribe(source.topic)
             events.put(None)
+
+    def on_subscribe(client: Any, data: Any, number: Any, reasons: Any, properties: Any) -> None:
+        for reason in reasons:
+            if reason.is_failure:
+                events.put(f"{REFUSED} the topic: {reason}")
 
     def on_disconnect(client: Any, data: Any, flags: Any, reason: Any, properties: Any) -> None:
         events.put(f"the broker is lost ({reason})")
@@ -167,6 +181,11 @@ def _mqtt(source: Source, reconnect: float) -> Iterator[Arrival]:
             events.put(Arrival(bytes(message.payload), time.monotonic(), whole=True))
 
     client.on_connect, client.on_disconnect, client.on_message = on_connect, on_disconnect, on_message
+    client.on_subscribe = on_subscribe
+    if source.user is not None:
+        client.username_pw_set(source.user, source.password)
+    if source.tls:
+        client.tls_set()
     client.reconnect_delay_set(1, 2)
     try:
         client.connect(source.place, source.port, keepalive=10)
@@ -195,7 +214,7 @@ def _mqtt_events(source: Source, events: Any, reconnect: float) -> Iterator[Arri
             yield Arrival(b"", time.monotonic(), anew=begun, said=f"{source.text} is back" if begun else "")
             begun, lost = True, ""
         else:
-            if not begun and event.startswith("the broker refuses"):
+            if event.startswith(f"{REFUSED} the topic") or (not begun and event.startswith(REFUSED)):
                 raise DataError(f"{source.text}: {event}")
             since = since if lost else time.monotonic()
             said = "" if lost else f"{source.text}: {event}; waiting for it"

@@ -17,6 +17,7 @@ from micro.errors import DataError
 from micro.live.columns import Row
 from micro.live.rows import RowReader
 from micro.support.files import json_bytes, write_bytes
+from micro.support.wording import counted
 
 # Seconds for which samples are held to measure their rate, and the fewest that it is measured of.
 HELD, FEWEST = 2.0, 5
@@ -84,6 +85,7 @@ class Recorder:
     measured: bool = False
     index: int = -1
     _file: io.FileIO | None = None
+    _broken: bool = False
     _held: list[tuple[Row, float]] = field(default_factory=list)
     _slope: _Slope = field(default_factory=_Slope)
     _since: float | None = None
@@ -154,11 +156,13 @@ class Recorder:
         if self._file is None:
             return None
         self._file.close()
+        if self._broken:
+            return self.paths[0]  # its JSON file is as it was: there is no room for another
         found = self._slope.rate()
         if self.measured and found is not None and self.written > FEWEST:
-            self.rate = found
             for path in self.paths:
                 _spaced_anew(path, found)
+            self.rate = found
         self._describe(ended=True)
         return self.paths[0]
 
@@ -217,15 +221,30 @@ class Recorder:
     def _time(self, row: Row) -> str:
         return row.clock if not self.spaced else time_text(self.index, self.rate or 1.0)
 
-    def _put(self, made: io.StringIO) -> None:
-        """Whole lines in one write, so that a kill cuts none."""
+    def _put(self, made: io.StringIO, *, header: bool = False) -> None:
+        """Whole lines in one write, so that a kill cuts none, and a full disk neither.
+
+        Raises:
+            DataError: Where the disk takes no more, with what it has.
+        """
         content = made.getvalue().encode()
         made.seek(0)
         made.truncate()
-        if content and self._file is not None:
-            view = memoryview(content)
-            while view:
-                view = view[self._file.write(view) :]
+        if not content or self._file is None:
+            return
+        begin, done = self._file.tell(), 0
+        try:
+            while done < len(content):
+                done += self._file.write(memoryview(content)[done:])
+        except OSError as error:
+            self._broken = True
+            whole = content.rfind(b"\n", 0, done) + 1
+            self._file.truncate(begin + whole)
+            self.written -= 0 if header else content.count(b"\n", whole)
+            raise DataError(
+                f"{self.paths[-1]} cannot be written: {error.strerror}; {counted(self.written, 'sample')} until then "
+                f"{'is' if self.written == 1 else 'are'} kept"
+            ) from None
 
     def _next_file(self) -> None:
         columns = self.reader.columns
@@ -247,7 +266,7 @@ class Recorder:
         made = io.StringIO()
         first = TIME if columns.clock is None else columns.names[columns.clock]
         csv.writer(made, lineterminator="\n").writerow([first, *_apart(first, columns.channel_names)])
-        self._put(made)
+        self._put(made, header=True)
         self._begun = time.time()
         self._describe()
 
@@ -300,7 +319,7 @@ def label_folder(out: Path, label: str | None) -> Path:
     """
     if label is None:
         return out
-    if not LABEL.fullmatch(label) or label.strip(". ") != label:
+    if not LABEL.fullmatch(label) or label.strip(". ") != label or not label.isprintable() or len(label.encode()) > 255:
         raise ValueError(
             f"a label is the name of a folder: 1 to 100 letters without / * ? or quotes, got {label[:60]!r}"
         )
@@ -331,6 +350,10 @@ def _spaced_anew(path: Path, rate: float) -> None:
             for row in rows:
                 lines.writerow([time_text(round(float(row[0]) * before), rate), *row[1:]])
         os.replace(temporary, path)
+    except OSError as error:
+        raise DataError(
+            f"{path} is whole, with times of {before:g} Hz; they cannot be written for {rate:g} Hz: {error.strerror}"
+        ) from None
     finally:
         temporary.unlink(missing_ok=True)
     held = json.loads(beside(path).read_bytes())
