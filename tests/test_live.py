@@ -24,13 +24,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support import invoke
 
+import micro
 from micro.datasets import table
 from micro.datasets.find import find_files
+from micro.detection.detector import decide
+from micro.detection.recognizer import recognize
 from micro.errors import DataError
 from micro.live.forwarded import about, check
 from micro.live.lines import Line, LineCutter
 from micro.live.record import Wanted, record
 from micro.live.recording import Recorder, beside
+from micro.live.remembered import Remembered
 from micro.live.rows import RowReader
 from micro.live.source import parse_source
 from micro.look.survey import reading
@@ -569,3 +573,44 @@ def test_a_source_that_does_not_fit_the_run_is_refused_by_name(tmp_path, rig_run
     (tmp_path / "sent").write_text("\n".join([names, *[",".join("1" * (names.count(",") + 1))] * 3, ""]))
     result = invoke("record", tmp_path / "sent", tmp_path / "out", "--rate", "50", "--run", rig_run)
     assert "samples a second, and the source gives 50" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "decider",
+    [
+        micro.Detector(None, threshold=20, clear_threshold=10, min_hits=2, history=3, clear_after=2, saturation=99.0),
+        micro.Detector(None, threshold=20, clear_threshold=20, saturation=99.0),
+        micro.Recognizer(0.1, ("a", "b"), thresholds=(3, 3), min_hits=2, history=4),
+        micro.Recognizer(0.1, ("a", "b"), thresholds=(3, 3), min_hits=2, history=3, suppression=4),
+    ],
+)
+def test_windows_that_are_forgotten_change_no_later_result(decider):
+    rng = np.random.default_rng(0)
+    is_detector = isinstance(decider, micro.Detector)
+    scores = rng.integers(0, 30, 600) if is_detector else rng.integers(-1, 2, 600)
+    faulty = (rng.random(600) < 0.1) * 2
+    results = decide if is_detector else recognize
+    expected = results(decider, scores, faulty) if is_detector else results(decider, scores, faulty)[0]
+    remembered, most = Remembered(decider), 0
+    for score, fault, wanted in zip(scores, faulty, expected):
+        seen = np.array([*remembered.windows, score])
+        found = results(decider, seen, np.array([*[0] * len(remembered.windows), fault]))
+        result = (found if is_detector else found[0])[-1]
+        assert result == wanted
+        remembered.add(score, result, faulty=bool(fault))
+        most = max(most, len(remembered.windows))
+    assert most <= 8
+
+
+def test_after_samples_that_the_board_lost_windows_end_where_its_own_do(tmp_path, rig_run):
+    lines, _, ends = rig_lines(rig_run)
+    header, rows = lines[:2], [line.split(",") for line in lines[2:]]
+    # The board began to take samples anew, and counted on, so that its windows end elsewhere by number.
+    for row in rows:
+        row[0] = str(int(row[0]) + 12_345)
+    again = [",".join(row[:-1]) + "," for row in rows]
+    result, scores = scored(tmp_path, rig_run, [*lines, *(f"{line}{check(line.encode())}" for line in again)])
+    assert result.exit_code == 0, result.output
+    assert header == lines[:2]
+    assert len(scores) > 1.6 * len(ends)
+    assert "and all are as they should be" in result.stdout
