@@ -20,7 +20,10 @@ def text(words):
 
 
 class Broker:
-    """Listens on a port of this machine, to those with `login`, a name and a password, and with `tls`. `publish` sends to all that have subscribed, `drop` ends their connections."""
+    """Listens on a port of this machine, to those with `login`, a name and a password, and with `tls`.
+
+    `publish` sends to all that have subscribed, `drop` ends their connections.
+    """
 
     def __init__(self, port=0, login=None, tls=None):
         self.listening = socket.create_server(("127.0.0.1", port))

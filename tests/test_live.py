@@ -396,10 +396,10 @@ def test_a_broker_may_want_a_password_and_tls_and_no_password_is_written(tmp_pat
     tls.load_cert_chain(certificate, key)
     broker = Broker(login=(b"me", b"secret"), tls=tls)
     text = f"mqtts://localhost:{broker.port}/pump"
-    with pytest.raises(DataError, match="cannot be reached: .*certificate"):
+    with pytest.raises(DataError, match=r"cannot be reached: .*certificate"):
         record(parse_source(text), tmp_path / "out", Wanted(rate=5.0), lambda said: None)
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-    with pytest.raises(DataError, match="the broker refuses: Not authorized; --user gives a name, and KERAS_KD_MQTT"):
+    with pytest.raises(DataError, match=r"the broker refuses: Not authorized; --user gives a name, and KERAS_KD_MQTT"):
         record(parse_source(text), tmp_path / "out", Wanted(rate=5.0), lambda said: None)
     monkeypatch.setenv("KERAS_KD_MQTT_PASSWORD", "secret")
     results = []

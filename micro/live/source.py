@@ -52,9 +52,7 @@ class Source:
         return self.kind != "udp"
 
 
-def parse_source(
-    text: str, *, anywhere: bool = False, user: str | None = None, password: str | None = None
-) -> Source:
+def parse_source(text: str, *, anywhere: bool = False, user: str | None = None, password: str | None = None) -> Source:
     """A source as it is typed.
 
     Args:
