@@ -30,6 +30,8 @@ from micro.datasets.find import find_files
 from micro.detection.detector import decide
 from micro.detection.recognizer import recognize
 from micro.errors import DataError
+from micro.live.arrivals import arrivals
+from micro.live.counts import Counts
 from micro.live.forwarded import about, check
 from micro.live.lines import Line, LineCutter
 from micro.live.record import Wanted, record
@@ -349,6 +351,29 @@ def test_datagrams_are_recorded_and_those_that_are_late_are_left_out(tmp_path):
     assert header == ["time", "<b>x</b>"]
     assert [row[0] for row in rows] == ["0", "0.1", "0.2", "0.4", "0.5", "0.6", "0.7", "0.8", "0.9"]
     assert (made.counts.late, made.counts.lost) == (2, 1)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not count them")
+def test_datagrams_that_find_no_room_are_counted():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        sender.bind(("127.0.0.1", 0))
+        port = sender.getsockname()[1]
+    coming = arrivals(parse_source(f"udp://127.0.0.1:{port}"))
+    next(coming)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        for n in range(20_000):
+            sender.sendto(b"%d" % n * 300, ("127.0.0.1", port))
+        came, dropped = 0, 0
+        for arrival in coming:
+            came, dropped = came + arrival.content.count(b"\n") + bool(arrival.content), dropped + arrival.dropped
+            if not arrival.content:
+                break
+        sender.sendto(b"last", ("127.0.0.1", port))
+        dropped += next(coming).dropped
+    coming.close()
+    assert came < 20_000
+    assert came + dropped == 20_000
+    assert "7 datagrams dropped, as this machine was too slow" in Counts(dropped=7).words()
 
 
 def test_payloads_of_a_topic_are_recorded_and_the_broker_is_sought_when_it_is_lost(tmp_path):

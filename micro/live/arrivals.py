@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import socket
@@ -21,6 +22,8 @@ from micro.support.extras import required
 PATIENCE = 0.1
 # Bytes read at once, and of the largest datagram.
 BLOCK, DATAGRAM = 1 << 16, 1 << 16
+# Bytes of datagrams that may wait, as far as the machine gives them, and Linux's SO_RXQ_OVFL, which tells what found no room.
+ROOM, COUNTS_DROPPED = 1 << 23, 40
 _READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)
 # Seconds between attempts to connect again, and for how long.
 BETWEEN, LONGEST = 0.5, 60.0
@@ -39,6 +42,7 @@ class Arrival:
         whole: Whether they are a message of their own: lines begin and end with it.
         anew: Whether the connection was lost before, so that what came earlier has no rest.
         said: A sentence on the connection, to be shown.
+        dropped: Messages for which this machine had no room since the one before, as far as it says so.
     """
 
     content: bytes
@@ -46,6 +50,7 @@ class Arrival:
     whole: bool = False
     anew: bool = False
     said: str = ""
+    dropped: int = 0
 
 
 def arrivals(source: Source, reconnect: float = LONGEST) -> Iterator[Arrival]:
@@ -141,15 +146,39 @@ def _udp(source: Source, reconnect: float) -> Iterator[Arrival]:
         receiver = socket.socket(family, socket.SOCK_DGRAM)
         with receiver:
             receiver.bind((source.place, source.port))
-            receiver.settimeout(PATIENCE)
+            with contextlib.suppress(OSError):
+                receiver.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, ROOM)
+                if sys.platform == "linux":
+                    receiver.setsockopt(socket.SOL_SOCKET, COUNTS_DROPPED, 1)
+            before = 0
             while True:
-                try:
-                    content = receiver.recv(DATAGRAM)
-                except TimeoutError:
-                    content = b""
-                yield Arrival(content, time.monotonic(), whole=True)
+                if not select.select([receiver], [], [], PATIENCE)[0]:
+                    yield Arrival(b"", time.monotonic(), whole=True)
+                    continue
+                contents, dropped = _datagrams(receiver, before)
+                yield Arrival(
+                    b"\n".join(contents), time.monotonic(), whole=True, dropped=(dropped - before) % (1 << 32)
+                )
+                before = dropped
     except OSError as error:
         raise DataError(f"{source.text} cannot be received from: {_words(error)}") from None
+
+
+def _datagrams(receiver: socket.socket, before: int) -> tuple[list[bytes], int]:
+    """Those that are there, and how many have found no room since the socket was made, by the newest of them."""
+    contents, dropped, size = [], before, 0
+    receiver.setblocking(False)
+    while size < BLOCK:
+        try:
+            content, about, _, _ = receiver.recvmsg(DATAGRAM, socket.CMSG_SPACE(4))
+        except BlockingIOError:
+            break
+        contents.append(content)
+        size += len(content) + 1
+        for level, kind, held in about:
+            if (level, kind) == (socket.SOL_SOCKET, COUNTS_DROPPED):
+                dropped = int.from_bytes(held[:4], sys.byteorder)
+    return contents, dropped
 
 
 def _mqtt(source: Source, reconnect: float) -> Iterator[Arrival]:

@@ -148,6 +148,7 @@ def _record_all(
             say(arrival.said)
         if not arrival.content and not cutter.held:
             cutter.partial = False  # after a silence a line begins
+        reader.counts.dropped += arrival.dropped
         if arrival.anew:
             cutter.cut_off()
             cutter.partial = source.kind == "serial"
