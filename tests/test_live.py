@@ -266,6 +266,9 @@ def test_samples_after_a_silence_are_in_another_file(tmp_path):
         recorder.add([reader.row(Line(f"{n},{n}"))], when)
     recorder.close()
     assert [len(read(path)[1]) for path in recorder.paths] == [3, 2]
+    held = [json.loads(beside(path).read_text()) for path in recorder.paths]
+    assert [each["samples"] for each in held] == [3, 5]
+    assert None not in [each["ended"] for each in held]
     assert reader.counts.restarts == 1
 
 

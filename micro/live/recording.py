@@ -16,6 +16,7 @@ from typing import Any
 from micro.errors import DataError
 from micro.live.columns import Row
 from micro.live.rows import RowReader
+from micro.live.slope import Slope
 from micro.support.files import json_bytes, write_bytes
 from micro.support.wording import counted
 
@@ -29,34 +30,6 @@ TIME = "time"
 # How much another rate than the one that was asked for is said, as a fraction.
 ANOTHER = 0.02
 LABEL = re.compile(r"[^\x00-\x1f\x7f/\\*?\[\]{}:|\"<>]{1,100}")
-
-
-@dataclass
-class _Slope:
-    """Samples a second by the times at which they came: a line through all points of each stretch, with one slope."""
-
-    squares: float = 0.0
-    products: float = 0.0
-    count: int = 0
-    mean_time: float = 0.0
-    mean_index: float = 0.0
-
-    def add(self, seconds: float, index: int) -> None:
-        self.count += 1
-        aside, off = seconds - self.mean_time, index - self.mean_index
-        self.mean_time += aside / self.count
-        self.mean_index += off / self.count
-        self.squares += aside * (seconds - self.mean_time)
-        self.products += aside * (index - self.mean_index)
-
-    def next_stretch(self) -> None:
-        self.count, self.mean_time, self.mean_index = 0, 0.0, 0.0
-
-    def rate(self) -> float | None:
-        """In Hz, six digits of it; None where too few have come."""
-        if not self.squares > 0 or not self.products > 0:
-            return None
-        return float(f"{self.products / self.squares:.6g}")
 
 
 @dataclass
@@ -87,7 +60,7 @@ class Recorder:
     _file: io.FileIO | None = None
     _broken: bool = False
     _held: list[tuple[Row, float]] = field(default_factory=list)
-    _slope: _Slope = field(default_factory=_Slope)
+    _slope: Slope = field(default_factory=Slope)
     _since: float | None = None
     _last: float = 0.0
     _updated: float = 0.0
@@ -176,7 +149,7 @@ class Recorder:
                     f"{len(self._held)} samples are too few to measure their rate; give --rate, or record longer"
                 )
             return None
-        slope, index = _Slope(), -1
+        slope, index = Slope(), -1
         for row, when in self._held:
             index += 1 + row.lost
             slope.add(when, index)
@@ -251,6 +224,7 @@ class Recorder:
         assert columns is not None
         if self._file is not None:
             self._file.close()
+            self._describe(ended=True)  # of the file before, for good
             self._slope.next_stretch()
         self.folder.mkdir(parents=True, exist_ok=True)
         number = len(self.paths) + 1
