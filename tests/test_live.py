@@ -487,7 +487,10 @@ def test_a_header_whose_beginning_may_be_missing_names_no_channel():
     assert reader.counts.cut == 1
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 0), (signal.SIGTERM, 0), (signal.SIGKILL, -9)])
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(signal.SIGINT, 0), pytest.param(signal.SIGTERM, 0, marks=pytest.mark.slow), (signal.SIGKILL, -9)],
+)
 def test_nothing_is_lost_by_ctrl_c_and_a_kill_leaves_a_file_that_reads(tmp_path, number, code):
     words = [sys.executable, "-m", "micro.cli", "record", "-", tmp_path / "out", "--rate", "100"]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
@@ -630,6 +633,7 @@ def test_windows_that_are_forgotten_change_no_later_result(decider):
     assert most <= 8
 
 
+@pytest.mark.slow
 def test_after_samples_that_the_board_lost_windows_end_where_its_own_do(tmp_path, rig_run):
     lines, _, ends = rig_lines(rig_run)
     header, rows = lines[:2], [line.split(",") for line in lines[2:]]
