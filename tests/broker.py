@@ -20,10 +20,14 @@ def text(words):
 
 
 class Broker:
-    """Listens on a port of this machine. `publish` sends to all that have subscribed, `drop` ends their connections."""
+    """Listens on a port of this machine, to those with `login`, a name and a password, and with `tls`.
 
-    def __init__(self, port=0):
+    `publish` sends to all that have subscribed, `drop` ends their connections.
+    """
+
+    def __init__(self, port=0, login=None, tls=None):
         self.listening = socket.create_server(("127.0.0.1", port))
+        self.login, self.tls = login, tls
         self.port = self.listening.getsockname()[1]
         self.subscribed, self.topics = threading.Event(), []
         self.clients = []
@@ -36,7 +40,11 @@ class Broker:
                 threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
     def _serve(self, client):
-        with contextlib.suppress(OSError), client, client.makefile("rb") as coming:
+        with contextlib.suppress(OSError):
+            self._talk(client if self.tls is None else self.tls.wrap_socket(client, server_side=True))
+
+    def _talk(self, client):
+        with client, client.makefile("rb") as coming:
             while kind := coming.read(1):
                 count, shift = 0, 0
                 while True:
@@ -46,7 +54,8 @@ class Broker:
                         break
                 body = coming.read(count)
                 if kind[0] >> 4 == 1:  # CONNECT
-                    client.sendall(b"\x20\x02\x00\x00")
+                    good = self.login is None or body.endswith(b"".join(map(text, self.login)))
+                    client.sendall(b"\x20\x02\x00" + (b"\x00" if good else b"\x05"))
                 elif kind[0] >> 4 == 8:  # SUBSCRIBE
                     self.topics.append(body[4 : 4 + int.from_bytes(body[2:4], "big")].decode())
                     self.clients.append(client)

@@ -92,6 +92,35 @@ def test_what_cannot_be_forwarded_is_refused_by_name(tmp_path, rig_run):
     assert not (tmp_path / "app").exists()
 
 
+def test_samples_that_find_no_room_are_left_out_of_the_numbers_of_rows(tmp_path, rig_run):
+    micro.new_firmware(rig_run, tmp_path / "app", "cmake", forward=["samples"])
+    assert "is left out of `seq`, a number for each" in (tmp_path / "app/README.md").read_text()
+    # 20 samples come while there is room for 8; then 5 at a time.
+    (tmp_path / "app/src/sensor.c").write_text(
+        '#include "sensor.h"\nstatic int next;\n'
+        "static void push(int count) { bearing_sample sample[BEARING_CHANNELS]; int n, c; for (n = 0; n < count; ++n) {\n"
+        "  for (c = 0; c < BEARING_CHANNELS; ++c) { sample[c] = (bearing_sample)next; }\n"
+        "  ++next; (void)sensor_push(sample); } }\n"
+        "int sensor_start(void) { push(20); return 0; }\nvoid app_wait(void) { push(next < 60 ? 5 : 10); }\n"
+    )
+    main = (tmp_path / "app/main.c").read_text().replace("void app_wait(void) {}", "void app_wait(void);")
+    (tmp_path / "app/main.c").write_text(
+        main.replace("app_step() == 0", "rows-- > 0 && app_step() == 0").replace(
+            "  const int failed", "  int rows = 80;\n  const int failed"
+        )
+    )
+    printed = subprocess.run([build_app(tmp_path / "app", "-DSENSOR_QUEUE=8")], capture_output=True, check=True).stdout
+    rows = [line.split(",") for line in printed.decode().splitlines() if line[:1].isdigit()]
+    # A sample's value is how many came before it, and so is its row's number.
+    assert [row[0] for row in rows] == [row[1] for row in rows]
+    assert printed.startswith(b"# keras-kd forward 1, samples, ")
+    assert rows[0][0] == "20"
+    (tmp_path / "printed").write_bytes(printed)
+    made = record(parse_source(str(tmp_path / "printed")), tmp_path / "out", Wanted(), lambda said: None)
+    assert made.counts.samples == len(rows) == 80
+    assert made.counts.lost == int(rows[-1][0]) - 20 - 79 > 0
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("core", ["m0", "m4f"])
 def test_a_chip_prints_what_the_host_prints(tmp_path, rig_run, samples, core):

@@ -6,8 +6,10 @@ import itertools
 import json
 import math
 import os
+import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -22,13 +24,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support import invoke
 
+import micro
 from micro.datasets import table
 from micro.datasets.find import find_files
+from micro.detection.detector import decide
+from micro.detection.recognizer import recognize
 from micro.errors import DataError
+from micro.live.arrivals import arrivals
+from micro.live.counts import Counts
 from micro.live.forwarded import about, check
 from micro.live.lines import Line, LineCutter
 from micro.live.record import Wanted, record
 from micro.live.recording import Recorder, beside
+from micro.live.remembered import Remembered
 from micro.live.rows import RowReader
 from micro.live.source import parse_source
 from micro.look.survey import reading
@@ -258,6 +266,9 @@ def test_samples_after_a_silence_are_in_another_file(tmp_path):
         recorder.add([reader.row(Line(f"{n},{n}"))], when)
     recorder.close()
     assert [len(read(path)[1]) for path in recorder.paths] == [3, 2]
+    held = [json.loads(beside(path).read_text()) for path in recorder.paths]
+    assert [each["samples"] for each in held] == [3, 5]
+    assert None not in [each["ended"] for each in held]
     assert reader.counts.restarts == 1
 
 
@@ -305,14 +316,16 @@ def test_a_serial_port_is_recorded_from_its_first_whole_line_and_sought_when_it_
     ours, theirs = plugged()
     said, result = in_background(f"serial:{link}?baud=9600", tmp_path / "out", rate=10.0, duration=None, reconnect=1.5)
     time.sleep(0.4)
-    os.write(ours, b"5,6\n1,2\n3,")
+    os.write(ours, b"x,y\n1,2\n3,")
     until(lambda: any("recording to" in line for line in said))
     os.close(theirs)
     os.close(ours)
     until(lambda: any("is lost" in line for line in said))
     ours, theirs = plugged()
     until(lambda: any("is back" in line for line in said))
-    time.sleep(0.3)
+    for _ in range(20):  # without a silence, after which a line would begin
+        os.write(ours, b"4")
+        time.sleep(0.04)
     os.write(ours, b"4\n7,8\n")
     until(lambda: sum("recording to" in line for line in said) == 2)
     os.close(theirs)
@@ -321,7 +334,10 @@ def test_a_serial_port_is_recorded_from_its_first_whole_line_and_sought_when_it_
     with pytest.raises(DataError, match=r"is lost and has not come back in 1\.5 s"):
         result()
     files = sorted((tmp_path / "out").glob("*.csv"), key=lambda path: (len(path.name), path.name))
-    assert [read(path)[1] for path in files] == [[["0", "1", "2"]], [["0", "7", "8"]]]
+    assert [read(path) for path in files] == [
+        (["time", "x", "y"], [["0", "1", "2"]]),
+        (["time", "x", "y"], [["0", "7", "8"]]),
+    ]
 
 
 def test_datagrams_are_recorded_and_those_that_are_late_are_left_out(tmp_path):
@@ -338,6 +354,29 @@ def test_datagrams_are_recorded_and_those_that_are_late_are_left_out(tmp_path):
     assert header == ["time", "<b>x</b>"]
     assert [row[0] for row in rows] == ["0", "0.1", "0.2", "0.4", "0.5", "0.6", "0.7", "0.8", "0.9"]
     assert (made.counts.late, made.counts.lost) == (2, 1)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not count them")
+def test_datagrams_that_find_no_room_are_counted():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        sender.bind(("127.0.0.1", 0))
+        port = sender.getsockname()[1]
+    coming = arrivals(parse_source(f"udp://127.0.0.1:{port}"))
+    next(coming)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        for n in range(20_000):
+            sender.sendto(b"%d" % n * 300, ("127.0.0.1", port))
+        came, dropped = 0, 0
+        for arrival in coming:
+            came, dropped = came + arrival.content.count(b"\n") + bool(arrival.content), dropped + arrival.dropped
+            if not arrival.content:
+                break
+        sender.sendto(b"last", ("127.0.0.1", port))
+        dropped += next(coming).dropped
+    coming.close()
+    assert came < 20_000
+    assert came + dropped == 20_000
+    assert "7 datagrams dropped, as this machine was too slow" in Counts(dropped=7).words()
 
 
 def test_payloads_of_a_topic_are_recorded_and_the_broker_is_sought_when_it_is_lost(tmp_path):
@@ -370,7 +409,88 @@ def test_payloads_of_a_topic_are_recorded_and_the_broker_is_sought_when_it_is_lo
     assert [row[1] for row in second] == ["0", "1", "2"]
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 0), (signal.SIGTERM, 0), (signal.SIGKILL, -9)])
+def test_a_broker_may_want_a_password_and_tls_and_no_password_is_written(tmp_path, monkeypatch):
+    pytest.importorskip("paho.mqtt", reason="paho-mqtt is not installed: pip install 'keras-kd[live]'")
+    if shutil.which("openssl") is None:
+        pytest.skip("needs openssl, which makes a certificate")
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]
+        + ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", certificate],
+        check=True,
+        capture_output=True,
+    )
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate, key)
+    broker = Broker(login=(b"me", b"secret"), tls=tls)
+    text = f"mqtts://localhost:{broker.port}/pump"
+    with pytest.raises(DataError, match=r"cannot be reached: .*certificate"):
+        record(parse_source(text), tmp_path / "out", Wanted(rate=5.0), lambda said: None)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    with pytest.raises(DataError, match=r"the broker refuses: Not authorized; --user gives a name, and KERAS_KD_MQTT"):
+        record(parse_source(text), tmp_path / "out", Wanted(rate=5.0), lambda said: None)
+    monkeypatch.setenv("KERAS_KD_MQTT_PASSWORD", "secret")
+    results = []
+    words = ("record", text, tmp_path / "out", "--rate", "5", "--user", "me", "--unit", "m/s²", "--duration", "0.6")
+    thread = threading.Thread(target=lambda: results.append(invoke(*words)))
+    thread.start()
+    assert broker.subscribed.wait(20)
+    for n in range(4):
+        broker.publish("pump", b'{"x": %d}' % n)
+    thread.join(20)
+    broker.close()
+    assert results[0].exit_code == 0, results[0].output
+    (path,) = (tmp_path / "out").glob("*.csv")
+    held = beside(path).read_text()
+    assert json.loads(held)["unit"] == "m/s²"
+    assert json.loads(held)["source"] == text
+    assert "secret" not in held + results[0].output + repr(parse_source(text, user="me", password="secret"))
+
+
+def test_a_disk_that_takes_no_more_leaves_whole_lines_and_says_how_many(tmp_path):
+    pytest.importorskip("resource", reason="limits of files are of POSIX")
+    (tmp_path / "sent").write_text("x\n" + "".join(f"{n}\n" for n in range(40_000)))
+    code = "import resource, sys; from micro.cli.main import main; " + (
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100_001, 100_001)); sys.exit(main(sys.argv[1:]))"
+    )
+    words = [sys.executable, "-c", code, "record", tmp_path / "sent", tmp_path / "out", "--rate", "100"]
+    done = subprocess.run(words, capture_output=True, text=True)
+    (path,) = (tmp_path / "out").glob("*.csv")
+    rows = read(path)[1]
+    assert done.returncode == 2
+    assert [row[1] for row in rows] == [str(n) for n in range(len(rows))]
+    assert path.read_bytes().endswith(b"\n")
+    assert f"{path} cannot be written: File too large; {len(rows):,} samples until then are kept" in done.stderr
+
+
+def test_a_pipe_that_nobody_writes_to_ends_with_ctrl_c_and_a_terminal_is_no_file(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    words = [sys.executable, "-m", "micro.cli", "record", tmp_path / "pipe", tmp_path / "out", "--rate", "100"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "nothing has come yet; Ctrl-C stops\n"
+        process.send_signal(signal.SIGINT)
+        assert "no sample came from" in process.communicate(timeout=10)[1]
+    ours, theirs = os.openpty()
+    name = os.ttyname(theirs)
+    with pytest.raises(DataError, match=f"{name} is a serial port: serial:{name} reads it"):
+        record(parse_source(name), tmp_path / "out", Wanted(rate=1.0), lambda said: None)
+    os.close(ours)
+    os.close(theirs)
+
+
+def test_a_header_whose_beginning_may_be_missing_names_no_channel():
+    reader = RowReader()
+    cutter = LineCutter(partial=True)
+    rows = [reader.row(line) for line in cutter.lines(b"x,ay\n1,2\n3,4\n")]
+    assert reader.columns.channel_names == ("c0", "c1")
+    assert [row is None for row in rows] == [True, False, False]
+    assert reader.counts.cut == 1
+
+
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(signal.SIGINT, 0), pytest.param(signal.SIGTERM, 0, marks=pytest.mark.slow), (signal.SIGKILL, -9)],
+)
 def test_nothing_is_lost_by_ctrl_c_and_a_kill_leaves_a_file_that_reads(tmp_path, number, code):
     words = [sys.executable, "-m", "micro.cli", "record", "-", tmp_path / "out", "--rate", "100"]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
@@ -398,7 +518,7 @@ def test_nothing_is_lost_by_ctrl_c_and_a_kill_leaves_a_file_that_reads(tmp_path,
         ("udp://127.0.0.1:99999", "Port out of range"),
         ("mqtt://localhost", "must name one topic"),
         ("mqtt://localhost/a/#", "without wildcards"),
-        ("mqtt://me:secret@localhost/a", "a name or password cannot stand in the source"),
+        ("mqtt://me:secret@localhost/a", "a name or password cannot stand in the source; give --user"),
         ("serial:", "names no port"),
         ("serial:/dev/x?baud=fast", "baud must be"),
         ("serial:/dev/x?parity=e", "'parity' is no setting"),
@@ -484,3 +604,45 @@ def test_a_source_that_does_not_fit_the_run_is_refused_by_name(tmp_path, rig_run
     (tmp_path / "sent").write_text("\n".join([names, *[",".join("1" * (names.count(",") + 1))] * 3, ""]))
     result = invoke("record", tmp_path / "sent", tmp_path / "out", "--rate", "50", "--run", rig_run)
     assert "samples a second, and the source gives 50" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "decider",
+    [
+        micro.Detector(None, threshold=20, clear_threshold=10, min_hits=2, history=3, clear_after=2, saturation=99.0),
+        micro.Detector(None, threshold=20, clear_threshold=20, saturation=99.0),
+        micro.Recognizer(0.1, ("a", "b"), thresholds=(3, 3), min_hits=2, history=4),
+        micro.Recognizer(0.1, ("a", "b"), thresholds=(3, 3), min_hits=2, history=3, suppression=4),
+    ],
+)
+def test_windows_that_are_forgotten_change_no_later_result(decider):
+    rng = np.random.default_rng(0)
+    is_detector = isinstance(decider, micro.Detector)
+    scores = rng.integers(0, 30, 600) if is_detector else rng.integers(-1, 2, 600)
+    faulty = (rng.random(600) < 0.1) * 2
+    results = decide if is_detector else recognize
+    expected = results(decider, scores, faulty) if is_detector else results(decider, scores, faulty)[0]
+    remembered, most = Remembered(decider), 0
+    for score, fault, wanted in zip(scores, faulty, expected):
+        seen = np.array([*remembered.windows, score])
+        found = results(decider, seen, np.array([*[0] * len(remembered.windows), fault]))
+        result = (found if is_detector else found[0])[-1]
+        assert result == wanted
+        remembered.add(score, result, faulty=bool(fault))
+        most = max(most, len(remembered.windows))
+    assert most <= 8
+
+
+@pytest.mark.slow
+def test_after_samples_that_the_board_lost_windows_end_where_its_own_do(tmp_path, rig_run):
+    lines, _, ends = rig_lines(rig_run)
+    header, rows = lines[:2], [line.split(",") for line in lines[2:]]
+    # The board began to take samples anew, and counted on, so that its windows end elsewhere by number.
+    for row in rows:
+        row[0] = str(int(row[0]) + 12_345)
+    again = [",".join(row[:-1]) + "," for row in rows]
+    result, scores = scored(tmp_path, rig_run, [*lines, *(f"{line}{check(line.encode())}" for line in again)])
+    assert result.exit_code == 0, result.output
+    assert header == lines[:2]
+    assert len(scores) > 1.6 * len(ends)
+    assert "and all are as they should be" in result.stdout

@@ -151,3 +151,56 @@ def test_the_page_to_record_has_a_label_for_each_field(studio):
     assert '<a href="/live">' in studio.get("/")
     (look,) = (job["id"] for job in studio.get("/api/jobs") if job["kind"] == "look")
     assert f"job {look} does not record" in studio.get(f"/live/{look}", 404)
+
+
+def waiting_job(folder, words, out=""):
+    """A studio's folder with a recording that is written down and has not begun, and what it printed."""
+    from micro.studio import jobs
+    from micro.studio.workspace import Workspace
+
+    space = Workspace(folder).make()
+    held = {"kind": "record", "about": "pump", "words": ["record", *words], "created": 0.0}
+    (space.jobs / "0001.json").write_text(json.dumps(held))
+    (space.jobs / "0001.out").write_text(out)
+    return space, jobs.job_of(space, "0001")
+
+
+def test_a_page_shows_what_there_is_also_while_a_file_is_made_and_after_many_alarms(tmp_path):
+    from micro.studio import record
+
+    said = "recording to uploads/pump/a.csv\n" + "".join(f"{n}.000 s: alarm, score 9\n" for n in range(9000))
+    words = ["udp://127.0.0.1:5", "uploads/pump", "--run", "runs/gone", "--scores", "scores/a.csv"]
+    space, job = waiting_job(tmp_path, words, said)
+    for folder in ("uploads/pump", "scores"):
+        (tmp_path / folder).mkdir()
+    path = tmp_path / "uploads/pump/a.csv"
+    for content, at in (("", []), ("time,x\n", []), ("time,x\n0,1\n0.1,", [0.0])):
+        path.write_text(content)
+        now = record.snapshot(space, job)
+        assert (now["file"], now["samples"]["at"]) == ("uploads/pump/a.csv", at)
+    # The run that scores has been deleted since.
+    (tmp_path / "scores/a.csv").write_text("sample,seconds,status,score,differs\n9,0.9,alarm,9.5,\n")
+    assert record.snapshot(space, job)["scores"]["threshold"] is None
+
+
+def test_a_label_or_scores_that_lead_out_of_the_folder_are_refused(tmp_path):
+    from micro.studio import record
+    from micro.studio.workspace import Workspace
+
+    space = Workspace(tmp_path / "studio").make()
+    (tmp_path / "studio/uploads/pump").mkdir()
+    (tmp_path / "studio/uploads/pump/out").symlink_to(tmp_path)
+    asked = {"source": "udp://127.0.0.1:5005", "name": "pump", "label": "out"}
+    with pytest.raises(ValueError, match="leads out of the studio's folder"):
+        record.started(space, asked)
+    assert not list(space.jobs.glob("*.json"))
+
+
+def test_a_recording_is_not_gone_on_with(tmp_path):
+    from micro.errors import RunError
+    from micro.studio import jobs
+
+    space, _ = waiting_job(tmp_path, ["udp://127.0.0.1:5", "uploads/pump"])
+    (space.jobs / "0001.end").write_text(json.dumps({"code": 130, "ended": 1.0}))
+    with pytest.raises(RunError, match="job 0001 recorded what came then, and keeps it"):
+        jobs.resumed(space, "0001")

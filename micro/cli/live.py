@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -39,6 +40,12 @@ if TYPE_CHECKING:
     "--scores", type=click.Path(dir_okay=False), help="With --run, a CSV file of each window's score, as they come."
 )
 @click.option("--anywhere", is_flag=True, help="Receive UDP from other machines too.")
+@click.option("--unit", help="Of the values, such as m/s^2; it stands in the JSON file beside the recording.")
+@click.option(
+    "--user",
+    envvar="KERAS_KD_MQTT_USER",
+    help="For an MQTT broker; its password is the variable KERAS_KD_MQTT_PASSWORD, and is written nowhere.",
+)
 @as_json
 def record(
     source: str,
@@ -51,11 +58,14 @@ def record(
     run: str | None,
     scores: str | None,
     anywhere: bool,
+    unit: str | None,
+    user: str | None,
     as_json: bool,
 ) -> int:
     """Record the samples that SOURCE sends to a CSV file in the folder OUT, as `keras-kd look` and `run` read it.
 
-    SOURCE is serial:/dev/ttyUSB0?baud=115200, udp://127.0.0.1:5005, mqtt://HOST:1883/TOPIC, a file, or - for standard input.
+    SOURCE is serial:/dev/ttyUSB0?baud=115200, udp://127.0.0.1:5005, mqtt://HOST:1883/TOPIC (mqtts:// with TLS), a file, or
+    - for standard input.
     It sends lines of numbers separated by commas, below a line with the channels' names if it likes, or JSON objects of
     numbers; firmware of `keras-kd new-firmware --forward` does. Ctrl-C ends it, and all that came is kept. What is damaged or
     lost is counted, said, and a gap in time.
@@ -76,8 +86,8 @@ def record(
     if scores is not None and run is None:
         raise click.UsageError("--scores needs --run, which makes them")
     names = tuple(name.strip() for name in channels.split(",")) if channels is not None else ()
-    wanted = Wanted(label, duration, rate, names, reconnect)
-    where = parse_source(source, anywhere=anywhere)
+    wanted = Wanted(label, duration, rate, names, reconnect, unit)
+    where = parse_source(source, anywhere=anywhere, user=user, password=os.environ.get("KERAS_KD_MQTT_PASSWORD"))
 
     def say(text: str) -> None:
         if not as_json:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import socket
+import stat
 import sys
 import time
 from collections.abc import Iterator
@@ -20,8 +22,14 @@ from micro.support.extras import required
 PATIENCE = 0.1
 # Bytes read at once, and of the largest datagram.
 BLOCK, DATAGRAM = 1 << 16, 1 << 16
+# Bytes of datagrams that may wait, as far as the machine gives them, and Linux's SO_RXQ_OVFL, which tells what found no room.
+ROOM, COUNTS_DROPPED = 1 << 23, 40
+_READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)
 # Seconds between attempts to connect again, and for how long.
 BETWEEN, LONGEST = 0.5, 60.0
+# What is said where a broker refuses, and what may be missing then.
+REFUSED = "the broker refuses"
+LOGIN = "; --user gives a name, and KERAS_KD_MQTT_PASSWORD its password"
 
 
 @dataclass(frozen=True)
@@ -34,6 +42,7 @@ class Arrival:
         whole: Whether they are a message of their own: lines begin and end with it.
         anew: Whether the connection was lost before, so that what came earlier has no rest.
         said: A sentence on the connection, to be shown.
+        dropped: Messages for which this machine had no room since the one before, as far as it says so.
     """
 
     content: bytes
@@ -41,6 +50,7 @@ class Arrival:
     whole: bool = False
     anew: bool = False
     said: str = ""
+    dropped: int = 0
 
 
 def arrivals(source: Source, reconnect: float = LONGEST) -> Iterator[Arrival]:
@@ -59,14 +69,18 @@ def arrivals(source: Source, reconnect: float = LONGEST) -> Iterator[Arrival]:
 
 
 def _file(source: Source) -> Iterator[Arrival]:
-    """A file, or standard input, which may be a pipe that fills slowly."""
+    """A file, or standard input; either may be a pipe that fills slowly."""
     try:
-        handle = os.dup(sys.stdin.fileno()) if source.kind == "stdin" else os.open(source.place, os.O_RDONLY)
+        # Without a wait for who writes to a pipe, so that Ctrl-C ends that too.
+        handle = os.dup(sys.stdin.fileno()) if source.kind == "stdin" else os.open(source.place, _READ)
     except (OSError, ValueError) as error:
         raise DataError(f"{source.text} cannot be opened: {getattr(error, 'strerror', None) or error}") from None
     try:
+        if source.kind == "file" and os.isatty(handle):
+            raise DataError(f"{source.text} is a serial port: serial:{source.text} reads it")
+        waits = not stat.S_ISREG(os.fstat(handle).st_mode)
         while True:
-            if source.kind == "stdin" and not select.select([handle], [], [], PATIENCE)[0]:
+            if waits and not select.select([handle], [], [], PATIENCE)[0]:
                 yield Arrival(b"", time.monotonic())
                 continue
             content = os.read(handle, BLOCK)
@@ -132,15 +146,39 @@ def _udp(source: Source, reconnect: float) -> Iterator[Arrival]:
         receiver = socket.socket(family, socket.SOCK_DGRAM)
         with receiver:
             receiver.bind((source.place, source.port))
-            receiver.settimeout(PATIENCE)
+            with contextlib.suppress(OSError):
+                receiver.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, ROOM)
+                if sys.platform == "linux":
+                    receiver.setsockopt(socket.SOL_SOCKET, COUNTS_DROPPED, 1)
+            before = 0
             while True:
-                try:
-                    content = receiver.recv(DATAGRAM)
-                except TimeoutError:
-                    content = b""
-                yield Arrival(content, time.monotonic(), whole=True)
+                if not select.select([receiver], [], [], PATIENCE)[0]:
+                    yield Arrival(b"", time.monotonic(), whole=True)
+                    continue
+                contents, dropped = _datagrams(receiver, before)
+                yield Arrival(
+                    b"\n".join(contents), time.monotonic(), whole=True, dropped=(dropped - before) % (1 << 32)
+                )
+                before = dropped
     except OSError as error:
         raise DataError(f"{source.text} cannot be received from: {_words(error)}") from None
+
+
+def _datagrams(receiver: socket.socket, before: int) -> tuple[list[bytes], int]:
+    """Those that are there, and how many have found no room since the socket was made, by the newest of them."""
+    contents, dropped, size = [], before, 0
+    receiver.setblocking(False)
+    while size < BLOCK:
+        try:
+            content, about, _, _ = receiver.recvmsg(DATAGRAM, socket.CMSG_SPACE(4))
+        except BlockingIOError:
+            break
+        contents.append(content)
+        size += len(content) + 1
+        for level, kind, held in about:
+            if (level, kind) == (socket.SOL_SOCKET, COUNTS_DROPPED):
+                dropped = int.from_bytes(held[:4], sys.byteorder)
+    return contents, dropped
 
 
 def _mqtt(source: Source, reconnect: float) -> Iterator[Arrival]:
@@ -152,11 +190,16 @@ def _mqtt(source: Source, reconnect: float) -> Iterator[Arrival]:
     client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2)
 
     def on_connect(client: Any, data: Any, flags: Any, reason: Any, properties: Any) -> None:
-        if getattr(reason, "is_failure", False):
-            events.put(f"the broker refuses: {reason}")
+        if reason.is_failure:
+            events.put(f"{REFUSED}: {reason}{'' if source.user else LOGIN}")
         else:
             client.subscribe(source.topic)
             events.put(None)
+
+    def on_subscribe(client: Any, data: Any, number: Any, reasons: Any, properties: Any) -> None:
+        for reason in reasons:
+            if reason.is_failure:
+                events.put(f"{REFUSED} the topic: {reason}")
 
     def on_disconnect(client: Any, data: Any, flags: Any, reason: Any, properties: Any) -> None:
         events.put(f"the broker is lost ({reason})")
@@ -167,6 +210,11 @@ def _mqtt(source: Source, reconnect: float) -> Iterator[Arrival]:
             events.put(Arrival(bytes(message.payload), time.monotonic(), whole=True))
 
     client.on_connect, client.on_disconnect, client.on_message = on_connect, on_disconnect, on_message
+    client.on_subscribe = on_subscribe
+    if source.user is not None:
+        client.username_pw_set(source.user, source.password)
+    if source.tls:
+        client.tls_set()
     client.reconnect_delay_set(1, 2)
     try:
         client.connect(source.place, source.port, keepalive=10)
@@ -195,7 +243,7 @@ def _mqtt_events(source: Source, events: Any, reconnect: float) -> Iterator[Arri
             yield Arrival(b"", time.monotonic(), anew=begun, said=f"{source.text} is back" if begun else "")
             begun, lost = True, ""
         else:
-            if not begun and event.startswith("the broker refuses"):
+            if event.startswith(f"{REFUSED} the topic") or (not begun and event.startswith(REFUSED)):
                 raise DataError(f"{source.text}: {event}")
             since = since if lost else time.monotonic()
             said = "" if lost else f"{source.text}: {event}; waiting for it"

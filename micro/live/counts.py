@@ -19,6 +19,7 @@ class Counts:
         unnamed: Rows of firmware that came before it said what they hold.
         text: Lines of words, as a board prints them when it starts.
         late: Datagrams that came twice, or behind a later one.
+        dropped: Datagrams that came while this machine had no room for them.
         restarts: How often the board or the connection began anew.
         first_damaged: What was wrong with the first damaged line.
     """
@@ -30,6 +31,7 @@ class Counts:
     unnamed: int = 0
     text: int = 0
     late: int = 0
+    dropped: int = 0
     restarts: int = 0
     first_damaged: str = ""
 
@@ -50,6 +52,7 @@ class Counts:
             (self.unnamed, "row before its header"),
             (self.text, "line of text"),
             (self.late, "datagram twice or too late"),
+            (self.dropped, "datagram dropped, as this machine was too slow"),
             (self.restarts, "restart"),
         ):
             if number:

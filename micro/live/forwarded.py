@@ -8,6 +8,7 @@ comma and of the header. Both lines come again from time to time, for whoever li
 
 from __future__ import annotations
 
+import binascii
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -74,12 +75,7 @@ def check(content: bytes) -> int:
         >>> hex(check(b"123456789"))
         '0x29b1'
     """
-    crc = 0xFFFF
-    for byte in content:
-        crc ^= byte << 8
-        for _ in range(8):
-            crc = ((crc << 1) ^ 0x1021 if crc & 0x8000 else crc << 1) & 0xFFFF
-    return crc
+    return binascii.crc_hqx(content, 0xFFFF)
 
 
 def is_whole(line: str) -> bool:

@@ -35,6 +35,7 @@ class Wanted:
         rate: Samples a second; None where the source says it, has a clock, or it is to be measured.
         channels: Names of those to record, or of all columns of a source that does not name them; empty for all.
         reconnect: Seconds for which a lost connection is sought.
+        unit: Of the values, such as m/s^2, for the JSON file beside the recording.
 
     Raises:
         ValueError: For values out of range.
@@ -45,6 +46,7 @@ class Wanted:
     rate: float | None = None
     channels: tuple[str, ...] = ()
     reconnect: float = 60.0
+    unit: str | None = None
 
     def __post_init__(self) -> None:
         if self.rate is not None and not 0 < self.rate <= 1e9:
@@ -53,6 +55,8 @@ class Wanted:
             raise ValueError(f"duration must be above 0 seconds, got {self.duration:g}")
         if len(set(self.channels)) < len(self.channels) or not all(self.channels):
             raise ValueError("channels must have names of their own")
+        if self.unit is not None and not (0 < len(self.unit) <= 100 and self.unit.isprintable()):
+            raise ValueError(f"unit must be 1 to 100 letters, such as m/s^2, got {self.unit[:40]!r}")
 
 
 @dataclass(frozen=True)
@@ -92,7 +96,7 @@ def record(source: Source, out: str | Path, wanted: Wanted, say: Say = print, wa
     if wanted.duration is not None and not source.has_clock and wanted.rate is None:
         raise ValueError(f"{source.text} has no clock of its own, so that --duration needs --rate")
     reader = RowReader(wanted.channels, own_time=wanted.rate is not None, ordered=source.in_order)
-    about = {"source": source.text, "label": wanted.label, "rate_asked": wanted.rate, "unit": None}
+    about = {"source": source.text, "label": wanted.label, "rate_asked": wanted.rate, "unit": wanted.unit}
     stem = time.strftime("%Y%m%d-%H%M%S")
     recorder = Recorder(folder, stem, about, reader, wanted.rate, source.has_clock)
     with asked_to_stop() as stopped:
@@ -142,6 +146,9 @@ def _record_all(
     for arrival in coming:
         if arrival.said:
             say(arrival.said)
+        if not arrival.content and not cutter.held:
+            cutter.partial = False  # after a silence a line begins
+        reader.counts.dropped += arrival.dropped
         if arrival.anew:
             cutter.cut_off()
             cutter.partial = source.kind == "serial"

@@ -16,7 +16,9 @@ from typing import Any
 from micro.errors import DataError
 from micro.live.columns import Row
 from micro.live.rows import RowReader
+from micro.live.slope import Slope
 from micro.support.files import json_bytes, write_bytes
+from micro.support.wording import counted
 
 # Seconds for which samples are held to measure their rate, and the fewest that it is measured of.
 HELD, FEWEST = 2.0, 5
@@ -28,34 +30,6 @@ TIME = "time"
 # How much another rate than the one that was asked for is said, as a fraction.
 ANOTHER = 0.02
 LABEL = re.compile(r"[^\x00-\x1f\x7f/\\*?\[\]{}:|\"<>]{1,100}")
-
-
-@dataclass
-class _Slope:
-    """Samples a second by the times at which they came: a line through all points of each stretch, with one slope."""
-
-    squares: float = 0.0
-    products: float = 0.0
-    count: int = 0
-    mean_time: float = 0.0
-    mean_index: float = 0.0
-
-    def add(self, seconds: float, index: int) -> None:
-        self.count += 1
-        aside, off = seconds - self.mean_time, index - self.mean_index
-        self.mean_time += aside / self.count
-        self.mean_index += off / self.count
-        self.squares += aside * (seconds - self.mean_time)
-        self.products += aside * (index - self.mean_index)
-
-    def next_stretch(self) -> None:
-        self.count, self.mean_time, self.mean_index = 0, 0.0, 0.0
-
-    def rate(self) -> float | None:
-        """In Hz, six digits of it; None where too few have come."""
-        if not self.squares > 0 or not self.products > 0:
-            return None
-        return float(f"{self.products / self.squares:.6g}")
 
 
 @dataclass
@@ -84,8 +58,9 @@ class Recorder:
     measured: bool = False
     index: int = -1
     _file: io.FileIO | None = None
+    _broken: bool = False
     _held: list[tuple[Row, float]] = field(default_factory=list)
-    _slope: _Slope = field(default_factory=_Slope)
+    _slope: Slope = field(default_factory=Slope)
     _since: float | None = None
     _last: float = 0.0
     _updated: float = 0.0
@@ -154,11 +129,13 @@ class Recorder:
         if self._file is None:
             return None
         self._file.close()
+        if self._broken:
+            return self.paths[0]  # its JSON file is as it was: there is no room for another
         found = self._slope.rate()
         if self.measured and found is not None and self.written > FEWEST:
-            self.rate = found
             for path in self.paths:
                 _spaced_anew(path, found)
+            self.rate = found
         self._describe(ended=True)
         return self.paths[0]
 
@@ -172,7 +149,7 @@ class Recorder:
                     f"{len(self._held)} samples are too few to measure their rate; give --rate, or record longer"
                 )
             return None
-        slope, index = _Slope(), -1
+        slope, index = Slope(), -1
         for row, when in self._held:
             index += 1 + row.lost
             slope.add(when, index)
@@ -217,21 +194,37 @@ class Recorder:
     def _time(self, row: Row) -> str:
         return row.clock if not self.spaced else time_text(self.index, self.rate or 1.0)
 
-    def _put(self, made: io.StringIO) -> None:
-        """Whole lines in one write, so that a kill cuts none."""
+    def _put(self, made: io.StringIO, *, header: bool = False) -> None:
+        """Whole lines in one write, so that a kill cuts none, and a full disk neither.
+
+        Raises:
+            DataError: Where the disk takes no more, with what it has.
+        """
         content = made.getvalue().encode()
         made.seek(0)
         made.truncate()
-        if content and self._file is not None:
-            view = memoryview(content)
-            while view:
-                view = view[self._file.write(view) :]
+        if not content or self._file is None:
+            return
+        begin, done = self._file.tell(), 0
+        try:
+            while done < len(content):
+                done += self._file.write(memoryview(content)[done:])
+        except OSError as error:
+            self._broken = True
+            whole = content.rfind(b"\n", 0, done) + 1
+            self._file.truncate(begin + whole)
+            self.written -= 0 if header else content.count(b"\n", whole)
+            raise DataError(
+                f"{self.paths[-1]} cannot be written: {error.strerror}; {counted(self.written, 'sample')} until then "
+                f"{'is' if self.written == 1 else 'are'} kept"
+            ) from None
 
     def _next_file(self) -> None:
         columns = self.reader.columns
         assert columns is not None
         if self._file is not None:
             self._file.close()
+            self._describe(ended=True)  # of the file before, for good
             self._slope.next_stretch()
         self.folder.mkdir(parents=True, exist_ok=True)
         number = len(self.paths) + 1
@@ -247,7 +240,7 @@ class Recorder:
         made = io.StringIO()
         first = TIME if columns.clock is None else columns.names[columns.clock]
         csv.writer(made, lineterminator="\n").writerow([first, *_apart(first, columns.channel_names)])
-        self._put(made)
+        self._put(made, header=True)
         self._begun = time.time()
         self._describe()
 
@@ -300,7 +293,7 @@ def label_folder(out: Path, label: str | None) -> Path:
     """
     if label is None:
         return out
-    if not LABEL.fullmatch(label) or label.strip(". ") != label:
+    if not LABEL.fullmatch(label) or label.strip(". ") != label or not label.isprintable() or len(label.encode()) > 255:
         raise ValueError(
             f"a label is the name of a folder: 1 to 100 letters without / * ? or quotes, got {label[:60]!r}"
         )
@@ -331,6 +324,10 @@ def _spaced_anew(path: Path, rate: float) -> None:
             for row in rows:
                 lines.writerow([time_text(round(float(row[0]) * before), rate), *row[1:]])
         os.replace(temporary, path)
+    except OSError as error:
+        raise DataError(
+            f"{path} is whole, with times of {before:g} Hz; they cannot be written for {rate:g} Hz: {error.strerror}"
+        ) from None
     finally:
         temporary.unlink(missing_ok=True)
     held = json.loads(beside(path).read_bytes())

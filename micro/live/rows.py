@@ -91,11 +91,11 @@ class RowReader:
         if cells is None:
             self._damage(f"{_quoted(text)} is no JSON object of numbers")
             return None
+        if not begun:
+            self.counts.cut += 1  # neither its first number nor its first name is known
+            return None
         if not any(map(_is_number, cells)):
             self._words(text, cells)
-            return None
-        if not begun:
-            self.counts.cut += 1
             return None
         if self.columns is None:
             if any(not _is_number(each) for each in cells):

@@ -12,6 +12,7 @@ from micro.datasets.recording import stream_windows
 from micro.detection.outcome import decided, real_scores
 from micro.errors import DataError, RunError
 from micro.live.columns import Row
+from micro.live.remembered import Remembered
 from micro.live.rows import RowReader
 from micro.runs.device import observe
 from micro.runs.finished import read_run
@@ -64,8 +65,12 @@ class LiveScorer:
     _next: int | None = None
     _ended: int = 0
     _waits: bool = False
-    _seen: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = field(default_factory=list)
+    _exact: bool = True
+    _seen: Remembered[tuple[np.ndarray, np.ndarray]] = field(init=False)
     _places: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        self._seen = Remembered(self.firmware.decider)
 
     def score(self, rows: Sequence[tuple[Row, int]], reader: RowReader, rate: float | None) -> list[Scored]:
         """The windows that end with these samples.
@@ -80,15 +85,21 @@ class LiveScorer:
                 # A stretch: no window spans what is lost, and the detector keeps what it has seen.
                 self._samples, self._ended = [], 0
                 self._waits = reader.columns is not None and reader.columns.window is not None
+                # What a filter of the board has taken before is not known.
+                self._exact = not self._filters or row.sequence in (None, 0)
+                self._waits = self._waits and row.sequence != 0
                 if row.anew or number == 0:
-                    self._seen = []
+                    self._seen.forget()
             self._next = number + 1
-            if self._waits and row.sequence is not None and row.sequence % self.firmware.front_end.sensor_hop != 0:
-                continue  # so that windows end where the board's do
-            self._waits = False
             values = row.values
             self._samples.append(np.array([values[place] for place in places], np.float32))
             front_end = self.firmware.front_end
+            if row.window is not None:
+                self._end_with_the_board()
+            if self._waits:
+                if not self._filters:
+                    self._samples = self._samples[-front_end.sensor_window :]
+                continue
             past = len(self._samples) - front_end.sensor_window - self._ended * front_end.sensor_hop
             if past == 0:
                 found.append(self._window(row, number))
@@ -96,11 +107,26 @@ class LiveScorer:
                 self._forget()
         return found
 
+    @property
+    def _filters(self) -> bool:
+        front_end = self.firmware.front_end
+        return isinstance(front_end, FrontEnd) and front_end.conditioning.changes
+
+    def _end_with_the_board(self) -> None:
+        """Let windows end where the board's do: after a loss on the wire it goes on, after one of its own it begins anew."""
+        front_end = self.firmware.front_end
+        ahead = len(self._samples) - front_end.sensor_window
+        whole, rest = divmod(ahead, front_end.sensor_hop)
+        if rest == 0 and not self._waits:
+            return
+        self._samples = self._samples[rest:]
+        self._ended, self._waits = max(0, whole), False
+        self._exact = self._exact and not self._filters
+
     def _forget(self) -> None:
         """Samples that no window needs any more; a filter needs all of its stretch."""
         front_end = self.firmware.front_end
-        filters = isinstance(front_end, FrontEnd) and front_end.conditioning.changes
-        if not filters:
+        if not self._filters:
             self._samples, self._ended = self._samples[front_end.sensor_hop :], self._ended - 1
         elif len(self._samples) > MOST_FILTERED:
             raise DataError(
@@ -113,14 +139,17 @@ class LiveScorer:
         frames = stream_windows(np.stack(self._samples), firmware.front_end)
         last = np.arange(len(frames)) == len(frames) - 1
         seen = observe(firmware, counts_of(firmware.front_end, frames[last]))
-        self._seen.append((seen.features, seen.outputs, seen.faulty))
-        features, outputs, faulty = (np.concatenate(parts) for parts in zip(*self._seen))
+        before = [(*each, np.zeros(1, seen.faulty.dtype)) for each in self._seen.windows]
+        parts = zip(*before, (seen.features, seen.outputs, seen.faulty))
+        features, outputs, faulty = (np.concatenate(part) for part in parts)
         outcome = decided(firmware.decider, features, outputs, faulty)
         status, raw = outcome.statuses[-1], outcome.scores[-1]
+        self._seen.add((seen.features, seen.outputs), status, faulty=bool(faulty[-1]))
         self.windows += 1
         differs = ""
-        self.compared += row.window is not None and np.ndim(raw) == 0
-        if row.window is not None and np.ndim(raw) == 0 and row.window[1] != int(raw):
+        compares = row.window is not None and np.ndim(raw) == 0 and self._exact
+        self.compared += compares
+        if compares and row.window is not None and row.window[1] != int(raw):
             self.differing += 1
             differs = f"the board has a score of {row.window[1]} where it should be {int(raw)}"
         real = real_scores(firmware.decider, outcome.scores[-1:])[0]

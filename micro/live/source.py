@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Literal
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 Kind = Literal["serial", "udp", "mqtt", "file", "stdin"]
 USUAL_BAUD = 115_200
-MQTT_PORT = 1883
+MQTT_PORT, MQTTS_PORT = 1883, 8883
 SHAPES = (
     "serial:/dev/ttyUSB0?baud=115200, udp://127.0.0.1:5005, mqtt://host:1883/topic, a file, or - for standard input"
 )
@@ -27,6 +27,8 @@ class Source:
         port: Of UDP and MQTT.
         topic: Of MQTT.
         baud: Of a serial port.
+        tls: Whether MQTT is encrypted, and the broker's certificate checked.
+        user, password: With which a broker is asked; None for none.
     """
 
     text: str
@@ -35,6 +37,9 @@ class Source:
     port: int = 0
     topic: str = ""
     baud: int = USUAL_BAUD
+    tls: bool = False
+    user: str | None = None
+    password: str | None = field(default=None, repr=False)
 
     @property
     def has_clock(self) -> bool:
@@ -47,12 +52,14 @@ class Source:
         return self.kind != "udp"
 
 
-def parse_source(text: str, *, anywhere: bool = False) -> Source:
+def parse_source(text: str, *, anywhere: bool = False, user: str | None = None, password: str | None = None) -> Source:
     """A source as it is typed.
 
     Args:
         text: As in `SHAPES`.
         anywhere: Whether UDP may be received from other machines; otherwise the address must be of this one.
+        user: With which an MQTT broker is asked; it and the password are no part of `Source.text`.
+        password: Of the user.
 
     Raises:
         ValueError: Says what was meant and what is wrong with it.
@@ -74,9 +81,10 @@ def parse_source(text: str, *, anywhere: bool = False) -> Source:
     scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]+)://", text)
     if scheme is None:
         return Source(text, "file", text)
-    if scheme[1] not in ("udp", "mqtt"):
+    if scheme[1] not in ("udp", "mqtt", "mqtts"):
         raise ValueError(f"{text}: {scheme[1]} is not known; a source is {SHAPES}")
-    return _of_network(text, anywhere)
+    source = _of_network(text, anywhere)
+    return replace(source, user=user, password=password) if source.kind == "mqtt" else source
 
 
 def _serial(text: str) -> Source:
@@ -103,7 +111,7 @@ def _of_network(text: str, anywhere: bool) -> Source:
     if parts.username is not None or parts.password is not None:
         # It would be seen by all who list processes, and stand in the file beside the recording.
         raise ValueError(
-            f"{host}: a name or password cannot stand in the source; use a broker of this machine that has none"
+            f"{host}: a name or password cannot stand in the source; give --user, and the password in KERAS_KD_MQTT_PASSWORD"
         )
     if parts.scheme == "udp":
         if port is None:
@@ -118,7 +126,9 @@ def _of_network(text: str, anywhere: bool) -> Source:
     topic += f"#{parts.fragment}" if parts.fragment else ""
     if not topic or "#" in text or "+" in topic:
         raise ValueError(f"{text} must name one topic, without wildcards, as in mqtt://host:1883/pump/acceleration")
-    return Source(text, "mqtt", host, MQTT_PORT if port is None else port, topic)
+    tls = parts.scheme == "mqtts"
+    usual = MQTTS_PORT if tls else MQTT_PORT
+    return Source(text, "mqtt", host, usual if port is None else port, topic, tls=tls)
 
 
 def _of_this_machine(host: str) -> bool:

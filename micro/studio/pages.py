@@ -184,7 +184,7 @@ def _job(space: Workspace, request: Request) -> tuple[str, dict[str, Any]]:
         and (space.folder / out / "report.html").is_file(),
         "chosen": job.kind == "search" and out is not None and (space.folder / out / "chosen.toml").is_file(),
         "waiting": waiting,
-        "resumable": job.state in ("stopped", "failed", "lost"),
+        "resumable": job.state in ("stopped", "failed", "lost") and job.kind != "record",
     }
 
 

@@ -17,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from micro.errors import RunError
 from micro.live.recording import beside, label_folder
 from micro.live.source import parse_source
 from micro.studio import jobs, runs
@@ -49,7 +50,8 @@ def started(space: Workspace, body: dict[str, Any]) -> jobs.Job:
 
     Args:
         space: The studio's folder.
-        body: `source`, `name` of the recordings, and `label`, `duration`, `rate`, `channels`, `reconnect` and `run` if given.
+        body: `source`, `name` of the recordings, and `label`, `unit`, `duration`, `rate`, `channels` and `run` if
+            given.
 
     Raises:
         ValueError: For a source that is not live or is in use, and values that the command would refuse.
@@ -63,18 +65,20 @@ def started(space: Workspace, body: dict[str, Any]) -> jobs.Job:
         raise ValueError(f"job {used.id} records from {text} already; stop it first")
     name = checked_name(str(body.get("name", "")))
     words = ["record", text, f"uploads/{name}"]
-    for key in ("label", "duration", "rate", "channels"):
+    for key in ("label", "unit", "duration", "rate", "channels"):
         given = str(body.get(key) or "").strip()
         if given:
             # With '=' a value that begins with a dash stays a value.
             words.append(f"--{key}={given}")
-    label_folder(space.uploads, str(body.get("label") or "").strip() or None)
+    folder = label_folder(space.uploads / name, str(body.get("label") or "").strip() or None)
+    space.inside(*folder.relative_to(space.folder).parts)
     for key in ("duration", "rate"):
         if body.get(key) and not (0 < float(body[key]) < math.inf):
             raise ValueError(f"{key} must be above 0")
     if body.get("run"):
         run = runs.folder_of(space, checked_name(str(body["run"]))).name
-        words += ["--run", f"runs/{run}", "--scores", f"scores/{name}-{time.strftime('%Y%m%d-%H%M%S')}.csv"]
+        scores = space.inside("scores", f"{name}-{time.strftime('%Y%m%d-%H%M%S')}.csv")
+        words += ["--run", f"runs/{run}", "--scores", space.relative(scores)]
     space.inside("uploads", name).mkdir(exist_ok=True)
     return jobs.add(space, words, name)
 
@@ -114,7 +118,8 @@ def snapshot(space: Workspace, job: jobs.Job) -> dict[str, Any]:
     if job.kind != "record":
         raise ValueError(f"job {job.id} does not record")
     out = jobs.printed(space, job, "out")
-    named = FILE.findall(out)
+    # Alarms may have pushed the name out of the end that is shown.
+    named = FILE.findall(out) or FILE.findall(jobs.printed(space, job, "out", whole=True))
     path = space.inside(*named[-1].split("/")) if named else None
     known: dict[str, Any] = {}
     if path is not None and beside(path).is_file():
@@ -158,7 +163,7 @@ def _scores(space: Workspace, job: jobs.Job) -> dict[str, Any] | None:
     rows = [row for row in rows if len(row) == 5][-MOST_WINDOWS:]
     return {
         "run": run,
-        "threshold": runs.report_of(space, run).get("threshold"),
+        "threshold": _threshold(space, run),
         "at": [_number(row[1]) if row[1] else _number(row[0]) for row in rows],
         "score": [_number(row[3]) for row in rows],
         "status": rows[-1][2] if rows else "",
@@ -166,10 +171,20 @@ def _scores(space: Workspace, job: jobs.Job) -> dict[str, Any] | None:
     }
 
 
+def _threshold(space: Workspace, run: str) -> float | None:
+    """Of a run; None where it has none, or has been deleted since."""
+    try:
+        found = runs.report_of(space, run).get("threshold")
+    except (RunError, ValueError):
+        return None
+    return found if isinstance(found, int | float) else None
+
+
 def _end_of(path: Path) -> tuple[list[str], list[list[str]]]:
     """The header of a CSV file and its last rows, as many as its last bytes hold."""
     with path.open("rb") as file:
-        header = next(csv.reader([file.readline().decode(errors="replace")]), [""])
+        # The file may have been made just now, and its header not yet be there.
+        header = next(csv.reader([file.readline().decode(errors="replace")]), []) or [""]
         begin = file.tell()
         size = file.seek(0, 2)
         file.seek(max(begin, size - TAIL))

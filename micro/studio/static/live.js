@@ -58,7 +58,7 @@ if (job) {
   one("record").addEventListener("submit", (event) => {
     event.preventDefault();
     guarded(one("start"), async () => {
-      const asked = Object.fromEntries(["source", "name", "label", "duration", "rate", "channels", "run"].map((id) => [id, value(id)]));
+      const asked = Object.fromEntries(["source", "name", "label", "unit", "duration", "rate", "channels", "run"].map((id) => [id, value(id)]));
       location.href = `/live/${(await post("/api/live", asked)).id}`;
     });
   });
