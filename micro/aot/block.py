@@ -55,6 +55,13 @@ class Block:
         model: First bytes of the SHA-256 of the .tflite.
         members: Widest values first, so that each lies at a multiple of its width.
         described: What the C does with them, a line for each side of the model and each operator.
+
+    Examples:
+        >>> inputs = keras.Input((8,))
+        >>> model = keras.Model(inputs, keras.layers.Dense(3)(inputs))
+        >>> tflite = micro.convert(model, np.random.default_rng(0).normal(size=(32, 8)).astype("float32"))
+        >>> [member.name for member in micro.aot.weights_of(tflite).members][:3]
+        ['steps', 'zeros', 'numbers']
     """
 
     architecture: bytes

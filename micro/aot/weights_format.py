@@ -25,7 +25,12 @@ UNIT = 32
 
 
 class WeightsStatus(IntEnum):
-    """What a reader finds a record of weights to be; the emitted C returns the same numbers."""
+    """What a reader finds a record of weights to be; the emitted C returns the same numbers.
+
+    Examples:
+        >>> micro.aot.WeightsStatus(4).name
+        'DAMAGED'
+    """
 
     OK = 0
     TOO_SHORT = 1

@@ -1,4 +1,4 @@
-/* needs: largest_of, high_product, leading_zeros, reciprocal_of_one_plus */
+/* needs: largest_of, leading_zeros, reciprocal_of_one_plus */
 #include <arm_mve.h>
 
 /* exp of the differences of up to four values from the row's largest, 0 beyond the table. */
