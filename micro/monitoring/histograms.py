@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from micro.emission.parameters import made_for_of
 from micro.errors import DataError, RunError
 from micro.monitoring.advice import Condition, Evidence
 from micro.monitoring.learned_rate import learned_rate
+from micro.monitoring.period_means import joined_means, whole
 from micro.monitoring.result import Monitoring, Options, monitoring_of
 from micro.monitoring.seen import Seen, of_counts, of_test
 from micro.monitoring.summaries import Summaries, read_summaries
@@ -265,8 +266,8 @@ def _periods(each: Sequence[Summary], starts: set[int], block: int) -> tuple[Per
         held += one.windows
         if held >= block:
             counts.append(np.sum([summary.bins for summary in waiting], axis=0))
-            means.append(_joined_means(waiting, lambda one: one.features, FEATURE_UNIT))
-            octaves.append(_joined_means(waiting, lambda one: None if one.octaves is None else one.octaves.values))
+            means.append(joined_means(waiting, lambda one: one.features, FEATURE_UNIT))
+            octaves.append(joined_means(waiting, lambda one: None if one.octaves is None else one.octaves.values))
             waiting, held = [], 0
     left_out += held
     notes = []
@@ -277,27 +278,8 @@ def _periods(each: Sequence[Summary], starts: set[int], block: int) -> tuple[Per
     uncounted = sum(one.uncounted for one in each)
     if uncounted:
         notes.append(f"windows that the device could not count: {uncounted:,}")
-    sides = (_whole(means, "features", notes), _whole(octaves, "levels of the samples", notes))
+    sides = (whole(means, "features", notes), whole(octaves, "levels of the samples", notes))
     return Periods(np.array(counts, np.int64).reshape(len(counts), BINS), *sides), notes
-
-
-def _whole(each: Sequence[np.ndarray | None], what: str, notes: list[str]) -> np.ndarray | None:
-    """Means of all periods; None, and a note, where some periods have none."""
-    whole = [mean for mean in each if mean is not None]
-    if whole and len(whole) < len(each):
-        notes.append(f"{what} of {counted(len(each) - len(whole), 'period')} are missing, so that none are compared")
-    return np.stack(whole) if whole and len(whole) == len(each) else None
-
-
-def _joined_means(
-    each: Sequence[Summary], told: Callable[[Summary], Sequence[float] | np.ndarray | None], unit: float = 1.0
-) -> np.ndarray | None:
-    """Means over several summaries of what they tell, times a unit; None where one with windows tells none."""
-    scored = [(one.windows, told(one)) for one in each if one.windows]
-    if any(means is None for _, means in scored):
-        return None
-    windows = np.array([count for count, _ in scored], float)
-    return np.asarray(windows @ np.array([means for _, means in scored], float) / windows.sum() * unit)
 
 
 def _condition(read: Summaries, periods: int) -> Condition:
