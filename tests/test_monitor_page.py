@@ -2,19 +2,23 @@
 
 import csv
 import json
+import shutil
+from dataclasses import replace
+from html import unescape
 
 import numpy as np
 import pytest
 from support import invoke
 from test_monitor import features_log, scores_of, write_log
-from test_monitor_summaries import made_for, written
+from test_monitor_summaries import made_for, summaries, written
 
 import micro
 from micro.detection.detector import Status
+from micro.detection.score_bins import bounds_of
 from micro.detection.summary import summarized
 from micro.monitoring import monitor_devices
-from micro.monitoring.page import render_monitoring
-from micro.monitoring.seen import of_counts, of_scores
+from micro.monitoring.page import histogram_chart, render_monitoring
+from micro.monitoring.seen import Seen, of_counts, of_scores
 from micro.runs.baseline import calibration_sessions
 from micro.runs.firmware import load_firmware
 
@@ -74,6 +78,52 @@ def test_quartiles_of_counts_are_where_the_counts_are():
     counts[0, 3] = 10
     bounds = np.arange(1.0, 20.0)
     assert of_counts(["a"], counts, bounds).quartiles.tolist() == [[3.25, 3.5, 3.75]]
+
+
+def seen_of(before, after, bounds, **told):
+    """Two periods before and two after, whose columns have these means."""
+    counts = np.ones((2, 20), int)
+    sides = [of_counts(["a", "b"], counts, bounds, np.tile(means, (2, 1))) for means in (before, after)]
+    return Seen(*sides, (0, 2), counts.sum(axis=0), bounds, None, **told)
+
+
+def test_what_moved_is_told_by_the_least_step_of_each_column():
+    bounds = np.arange(1.0, 20.0)
+    seen = seen_of(
+        [3, 2, 0.10], [3.5, 2.25, 0.15], bounds, features=("f", "level", "crossings"), steps=(1 / 16, 1 / 256, 1 / 255)
+    )
+    np.testing.assert_allclose(seen.moved, [8, 64, 0.05 * 255])
+    np.testing.assert_allclose(seen_of([3.0], [3.5], bounds, features=("f",)).moved, [8])
+
+
+@pytest.mark.parametrize("threshold", [0, 1, 5])
+def test_bins_of_a_threshold_of_few_units_are_drawn(rig_run, tmp_path, threshold):
+    found = micro.monitor(rig_run, write_log(tmp_path / "log.csv", calibration_sessions(rig_run)))
+    seen = seen_of([], [], np.array(bounds_of(threshold)) * 0.5)
+    assert "<svg" in histogram_chart(found, seen)["svg"]
+
+
+def test_levels_of_the_samples_are_named_as_they_are_and_left_out_of_a_run_without_them(rig_run, tmp_path):
+    items = summaries(load_firmware(rig_run), 3, 8, speed=1.6 * 1780)
+    path = written(tmp_path / "pump.cbor", items)
+    html = page_of(rig_run, path)
+    found = micro.monitor(rig_run, path)
+    by = dict(zip(found.seen.features, np.abs(found.seen.moved)))
+    furthest = max(by, key=by.get)
+    assert furthest.startswith(("crossings of the mean", "signal level"))
+    assert furthest in html
+    former = shutil.copytree(rig_run, tmp_path / "former")
+    (former / "calibration_octaves.csv").unlink()
+    found = micro.monitor(former, path)
+    assert not any(name.startswith("signal level") for name in found.seen.features)
+    assert "levels of the samples are not compared: the run keeps none" in " ".join(found.notes)
+
+
+def test_the_command_on_the_page_can_be_typed_as_it_is(rig_run, tmp_path):
+    log = write_log(tmp_path / "log of today.csv", calibration_sessions(rig_run))
+    found = replace(micro.monitor(rig_run, log), advice="recalibrate")
+    html = unescape(render_monitoring("rig", log.name, {"pump 1": found}).decode())
+    assert "<code>keras-kd monitor rig 'log of today.csv' --device 'pump 1' --recalibrate NEW</code>" in html
 
 
 @pytest.fixture

@@ -135,8 +135,8 @@ def bombs(entries, kind):
     yield "objects", {**entries, WINDOWS: header((1, 9, 2), "|O")}
     yield "long text", {**entries, WINDOWS: header((1, 9, 2), "<U100000000")}
     rest = json.loads(entries[REST[kind]])
-    for key in ("window", "channels", "bands", "frame"):
-        wide = {**rest, "front_end": {**rest["front_end"], key: 10**12}}
+    for key, kinds in (("window", "moments"), ("channels", "moments"), ("frame", "moments"), ("bands", "spectrum")):
+        wide = {**rest, "front_end": {**rest["front_end"], "kinds": [kinds], key: 10**12}}
         yield key, {**entries, REST[kind]: json.dumps(wide).encode()}
     yield "a zip bomb", {**entries, MODEL: bytes(LARGEST + 1)}
 

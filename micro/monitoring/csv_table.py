@@ -40,13 +40,13 @@ class Table:
 
 def table_of(lines: Sequence[str], header: Header, unit: float | None) -> Table:
     """Split lines into columns and read their numbers; all lines at once, except those that need a closer look."""
-    texts = pa.array(lines, pa.string())
+    texts = _texts(lines)
     if header.stamp is not None:
         texts = pc.replace_substring_regex(texts, header.stamp, "", max_replacements=1)
     plain, whole, empty = _plain(texts, header)
     places = np.flatnonzero(whole)
-    fields = pc.split_pattern(plain.filter(pa.array(whole)), header.separator).flatten()
-    columns = [fields.take(pa.array(np.arange(k, len(fields), len(header.names)))) for k in range(len(header.names))]
+    fields = pc.split_pattern(plain.filter(_mask(whole)), header.separator).flatten()
+    columns = [fields.take(_places(k, len(fields), len(header.names))) for k in range(len(header.names))]
     decimals: set[str] = set()
     scores, good = _scores(columns, header, unit, decimals)
     features = np.zeros((len(places), len(header.features)))
@@ -94,12 +94,47 @@ def row_of(text: str, header: Header, unit: float | None) -> None:
             values.feature(row[f"f{column}"], f"f{column}")
 
 
+# Between Arrow and NumPy by their buffers: Arrow's own ways import pandas first, which takes a second.
+def _texts(lines: Sequence[str]) -> pa.Array:
+    encoded = [line.encode() for line in lines]
+    ends = np.zeros(len(encoded) + 1, np.int32)
+    np.cumsum([len(line) for line in encoded], out=ends[1:])
+    return pa.StringArray.from_buffers(len(encoded), pa.py_buffer(ends), pa.py_buffer(b"".join(encoded)))
+
+
+def _numbers_of(array: pa.Array, dtype: str) -> np.ndarray:
+    if not len(array):
+        return np.zeros(0, dtype)
+    return np.frombuffer(array.buffers()[1], dtype, array.offset + len(array))[array.offset :]
+
+
+def _flags_of(array: pa.Array) -> np.ndarray:
+    if not len(array):
+        return np.zeros(0, bool)
+    bits = np.frombuffer(array.buffers()[1], np.uint8)
+    return np.unpackbits(bits, count=array.offset + len(array), bitorder="little")[array.offset :].astype(bool)
+
+
+def _texts_of(array: pa.Array) -> np.ndarray:
+    return np.array([*array.to_pylist(), None], object)[:-1]
+
+
+def _mask(which: np.ndarray) -> pa.Array:
+    bits = np.packbits(which, bitorder="little")
+    return pa.Array.from_buffers(pa.bool_(), len(which), [None, pa.py_buffer(bits)])
+
+
+def _places(start: int, end: int, step: int) -> pa.Array:
+    places = np.arange(start, end, step, dtype=np.int64)
+    return pa.Array.from_buffers(pa.int64(), len(places), [None, pa.py_buffer(places)])
+
+
 def _plain(texts: pa.Array, header: Header) -> tuple[pa.Array, np.ndarray, np.ndarray]:
     """The lines without quotes, those that have as many fields as their header, and those that are empty."""
     separator, wanted = header.separator, len(header.names) - 1
-    empty = pc.equal(pc.utf8_trim(texts, characters=f"{separator} "), "").to_numpy(zero_copy_only=False)
-    counts = pc.count_substring(texts, separator).to_numpy()
-    quoted = pc.match_substring(texts, '"').to_numpy(zero_copy_only=False)
+    empty = _numbers_of(pc.utf8_length(pc.utf8_trim(texts, characters=f"{separator} ")), "i4") == 0
+    counts = _numbers_of(pc.count_substring(texts, separator), "i4")
+    quoted = _flags_of(pc.match_substring(texts, '"'))
     closer = np.flatnonzero(((counts != wanted) | quoted) & ~empty)
     whole = (counts == wanted) & ~quoted & ~empty
     if len(closer):
@@ -108,8 +143,8 @@ def _plain(texts: pa.Array, header: Header) -> tuple[pa.Array, np.ndarray, np.nd
             line = _unquoted(lines[place], header)
             whole[place] = line is not None
             lines[place] = line or ""
-        texts = pa.array(lines, pa.string())
-    headers = pc.ends_with(texts, header.text).to_numpy(zero_copy_only=False)
+        texts = _texts(lines)
+    headers = _flags_of(pc.ends_with(texts, header.text))
     return texts, whole & ~headers, empty
 
 
@@ -167,7 +202,7 @@ def _numbers(texts: pa.Array, separator: str) -> np.ndarray:
     except pa.ArrowInvalid:
         numbers = pc.match_substring_regex(texts, f"^({values.NUMBER})$")
         read = pc.cast(pc.if_else(numbers, texts, pa.scalar(None, pa.string())), pa.float64())
-    return read.to_numpy(zero_copy_only=False)
+    return np.where(_flags_of(read.is_valid()), _numbers_of(read, "f8"), np.nan)
 
 
 def _names(columns: Sequence[pa.Array], header: Header, count: int) -> np.ndarray:
@@ -175,9 +210,7 @@ def _names(columns: Sequence[pa.Array], header: Header, count: int) -> np.ndarra
     if not columns:
         return np.full(count, "", object)
     trimmed = [
-        pc.replace_substring(pc.utf8_trim(column, characters=" \t"), _KEPT, header.separator).to_numpy(
-            zero_copy_only=False
-        )
+        _texts_of(pc.replace_substring(pc.utf8_trim(column, characters=" \t"), _KEPT, header.separator))
         for column in columns
     ]
     if len(trimmed) == 1:

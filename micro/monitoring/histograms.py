@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from micro.emission.parameters import made_for_of
 from micro.errors import DataError, RunError
 from micro.monitoring.advice import Condition, Evidence
 from micro.monitoring.learned_rate import learned_rate
+from micro.monitoring.period_means import joined_means, whole
 from micro.monitoring.result import Monitoring, Options, monitoring_of
 from micro.monitoring.seen import Seen, of_counts, of_test
 from micro.monitoring.summaries import Summaries, read_summaries
@@ -27,7 +28,7 @@ from micro.runs.baseline import FEATURES, calibration_features, calibration_octa
 from micro.runs.firmware import Firmware, load_firmware
 from micro.runs.kept_scores import read_scores
 from micro.runs.run_report import RunReport
-from micro.signal.octaves import octaves_of
+from micro.signal.octaves import CROSSING_UNIT, LEVEL_UNIT, octaves_of
 from micro.support.files import sha256
 from micro.support.wording import counted, was
 
@@ -100,7 +101,7 @@ def monitor_summaries(
     else:
         compared = _with_run(path, read, report, firmware.decider, calibration_sessions(folder), (known, levels), rate)
     _require_enough(path, len(compared.latest.counts), options["every"])
-    features, names = _of_input(compared, firmware)
+    features, names, steps = _of_input(compared, firmware)
     before = compared.reference.counts
     checks = watch_histograms(before, compared.latest.counts, features=features, seed=seed, **options)
     check, end = checks[-1], len(checks) * options["every"]
@@ -131,7 +132,7 @@ def monitor_summaries(
     alarms = float(above(latest.sum(axis=0)) / latest.sum())
     learned = firmware.commissioning is not None
     test = None if learned else of_test(read_scores(folder), real)
-    seen = _seen(compared, features or (None, None), unit, (start, end), test, names, learned)
+    seen = _seen(compared, features or (None, None), unit, (start, end), test, (names, steps), learned)
     return monitoring_of(evidence, checks, alarms, (*read.notes, *compared.notes), seen=seen)
 
 
@@ -141,7 +142,7 @@ def _seen(
     unit: float,
     recent: tuple[int, int],
     test: np.ndarray | None,
-    features: tuple[str, ...],
+    told: tuple[tuple[str, ...], np.ndarray | None],
     learned: bool,
 ) -> Seen:
     """Both sides period by period, in real units."""
@@ -155,7 +156,7 @@ def _seen(
         after[slice(*recent)].sum(axis=0),
         bounds,
         test,
-        features,
+        *told,
         "period",
         learned,
     )
@@ -189,6 +190,10 @@ def _with_run(
         np.minimum(in_units(scores, detector.score.unit), LARGEST).round().astype(np.int64) for scores in sessions
     ]
     reference = np.stack([counts_of(scores, detector.threshold) for scores in integers])
+    if periods.octaves is not None and known[1] is None:
+        more.append(
+            "levels of the samples are not compared: the run keeps none of its calibration, as it was recalibrated or is older"
+        )
     return _Compared(Periods(reference, *known), integers, periods, detector.threshold, rate, (*notes, *more))
 
 
@@ -219,22 +224,32 @@ def _with_itself(path: Path, read: Summaries, options: Options, rate: float) -> 
     return _Compared(before, integers, latest, each[0].threshold, rate, (*notes, *more))
 
 
-def _of_input(compared: _Compared, firmware: Firmware) -> tuple[tuple[np.ndarray, np.ndarray] | None, tuple[str, ...]]:
-    """What both groups of periods tell of the model's input and of the samples, (periods, columns) each, and its names."""
+def _of_input(
+    compared: _Compared, firmware: Firmware
+) -> tuple[tuple[np.ndarray, np.ndarray] | None, tuple[str, ...], np.ndarray | None]:
+    """What both groups of periods tell of the model's input and of the samples, (periods, columns) each, the names of
+    these columns, and the least that each can tell."""
     octaves = octaves_of(firmware.hops or firmware.front_end)
     sides = (
-        (compared.reference.features, compared.latest.features, firmware.front_end.names),
+        (
+            compared.reference.features,
+            compared.latest.features,
+            firmware.front_end.names,
+            np.full(len(firmware.front_end.names), FEATURE_UNIT),
+        ),
         (
             compared.reference.octaves,
             compared.latest.octaves,
             octaves.names(firmware.front_end.rate) if octaves else (),
+            np.repeat([LEVEL_UNIT, CROSSING_UNIT], octaves.count if octaves else 0),
         ),
     )
-    told = [(before, after, names) for before, after, names in sides if before is not None and after is not None]
+    told = [side for side in sides if side[0] is not None and side[1] is not None]
     if not told:
-        return None, ()
-    before, after, names = zip(*told)
-    return (np.concatenate(before, axis=1), np.concatenate(after, axis=1)), tuple(itertools.chain(*names))
+        return None, (), None
+    before, after, names, steps = zip(*told)
+    joined = np.concatenate(before, axis=1), np.concatenate(after, axis=1)
+    return joined, tuple(itertools.chain(*names)), np.concatenate(steps)
 
 
 def _periods(each: Sequence[Summary], starts: set[int], block: int) -> tuple[Periods, list[str]]:
@@ -251,8 +266,8 @@ def _periods(each: Sequence[Summary], starts: set[int], block: int) -> tuple[Per
         held += one.windows
         if held >= block:
             counts.append(np.sum([summary.bins for summary in waiting], axis=0))
-            means.append(_joined_means(waiting, lambda one: one.features, FEATURE_UNIT))
-            octaves.append(_joined_means(waiting, lambda one: None if one.octaves is None else one.octaves.values))
+            means.append(joined_means(waiting, lambda one: one.features, FEATURE_UNIT))
+            octaves.append(joined_means(waiting, lambda one: None if one.octaves is None else one.octaves.values))
             waiting, held = [], 0
     left_out += held
     notes = []
@@ -263,27 +278,8 @@ def _periods(each: Sequence[Summary], starts: set[int], block: int) -> tuple[Per
     uncounted = sum(one.uncounted for one in each)
     if uncounted:
         notes.append(f"windows that the device could not count: {uncounted:,}")
-    sides = (_whole(means, "features", notes), _whole(octaves, "levels of the samples", notes))
+    sides = (whole(means, "features", notes), whole(octaves, "levels of the samples", notes))
     return Periods(np.array(counts, np.int64).reshape(len(counts), BINS), *sides), notes
-
-
-def _whole(each: Sequence[np.ndarray | None], what: str, notes: list[str]) -> np.ndarray | None:
-    """Means of all periods; None, and a note, where some periods have none."""
-    whole = [mean for mean in each if mean is not None]
-    if whole and len(whole) < len(each):
-        notes.append(f"{what} of {counted(len(each) - len(whole), 'period')} are missing, so that none are compared")
-    return np.stack(whole) if whole and len(whole) == len(each) else None
-
-
-def _joined_means(
-    each: Sequence[Summary], told: Callable[[Summary], Sequence[float] | np.ndarray | None], unit: float = 1.0
-) -> np.ndarray | None:
-    """Means over several summaries of what they tell, times a unit; None where one with windows tells none."""
-    scored = [(one.windows, told(one)) for one in each if one.windows]
-    if any(means is None for _, means in scored):
-        return None
-    windows = np.array([count for count, _ in scored], float)
-    return np.asarray(windows @ np.array([means for _, means in scored], float) / windows.sum() * unit)
 
 
 def _condition(read: Summaries, periods: int) -> Condition:

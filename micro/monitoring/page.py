@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from micro.detection.score_bins import above
 from micro.monitoring.advice import Advice
 from micro.monitoring.result import Monitoring
 from micro.monitoring.seen import Seen, Side
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
 # Features in the picture, and how far one must have moved, in standard deviations of sessions, to be named as moved.
 MOST_FEATURES, FAR = 12, 3.0
+# Of a feature's name in the picture.
+MOST_LETTERS = 54
 BEFORE, NOW, FAULTY = "#777777", "#0b6e99", "#b3261e"
 GRADES: dict[Advice, str] = {
     "steady": "good",
@@ -51,6 +55,7 @@ class Section:
     says: tuple[str, ...]
     charts: tuple[dict[str, str], ...]
     moved: tuple[tuple[str, float], ...]
+    command: str
 
 
 def render_monitoring(run: str, log: str, devices: Mapping[str, Monitoring | str]) -> bytes:
@@ -61,13 +66,19 @@ def render_monitoring(run: str, log: str, devices: Mapping[str, Monitoring | str
         devices: What was found of each by its name, '' of a log that names none; an error's words where it could not be read.
     """
     with drawing():
-        sections = [_section(name, found) for name, found in devices.items()]
+        sections = [_section(name, found, _command(run, log, name)) for name, found in devices.items()]
     return page("micro.monitoring", "monitor.html.j2", run=run, log=log, sections=sections, next_steps=NEXT)
 
 
-def _section(device: str, found: Monitoring | str) -> Section:
+def _command(run: str, log: str, device: str) -> str:
+    """What recalibrates the run for a device, to be typed as it is."""
+    chosen = ["--device", device] if device else []
+    return shlex.join(["keras-kd", "monitor", run, log, *chosen, "--recalibrate", "NEW"])
+
+
+def _section(device: str, found: Monitoring | str, command: str) -> Section:
     if isinstance(found, str):
-        return Section(device, None, "doubtful", "Not compared", (found,), (), ())
+        return Section(device, None, "doubtful", "Not compared", (found,), (), (), command)
     seen = found.seen
     drawn: list[dict[str, str] | None] = []
     if seen is not None:
@@ -79,7 +90,7 @@ def _section(device: str, found: Monitoring | str) -> Section:
             charts.append({**each, "file": file})
     head = HEADLINES[found.advice]
     return Section(
-        device, found, GRADES[found.advice], head, tuple(sentences(found)), tuple(charts), tuple(_moved(seen))
+        device, found, GRADES[found.advice], head, tuple(sentences(found)), tuple(charts), tuple(_moved(seen)), command
     )
 
 
@@ -163,7 +174,7 @@ def rates_chart(found: Monitoring, seen: Seen) -> dict[str, str]:
         axes.axhline(100 * found.rate, color="black", linewidth=0.8, linestyle="--")
         says += f" Dashed: the rate that was asked for, {100 * found.rate:.3g} %."
     if seen.test is not None:
-        rates = [_above(counts, found.threshold, seen) for counts in seen.test]
+        rates = [_above(counts) for counts in seen.test]
         known = [
             f"{100 * rate:.3g} % of the {name} ones"
             for rate, name in zip(rates, ("healthy", "faulty"))
@@ -209,15 +220,19 @@ def moved_chart(seen: Seen) -> dict[str, str] | None:
     places = np.arange(len(order))
     axes.barh(places, by[order], color=[FAULTY if abs(by[n]) >= FAR else NOW for n in order])
     axes.axvline(0, color="black", linewidth=0.8)
-    axes.set_yticks(places, [plain(seen.features[n][-44:]) for n in order], fontsize=8)
+    axes.set_yticks(places, [plain(_short(seen.features[n])) for n in order], fontsize=8)
     axes.invert_yaxis()
     axes.set_xlabel(f"moved, in standard deviations of {seen.noun}s")
     says = (
-        f"The {len(order)} of {len(seen.features)} input features whose means over the latest {seen.noun}s lie furthest from "
-        f"those of {_reference(seen)}. A shift of one feature alone is found by chance where there are many: the checks below "
-        "take that into account."
+        f"The {len(order)} of {len(seen.features)} features of the input whose means over the latest {seen.noun}s lie furthest "
+        f"from those of {_reference(seen)}. A shift of one feature alone is found by chance where there are many: the checks "
+        "below take that into account."
     )
     return chart("Input that moved", says, drawn, {"feature": list(seen.features), "moved": by.tolist()})
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= MOST_LETTERS else f"…{name[1 - MOST_LETTERS :]}"
 
 
 def _both(axes: Axes, seen: Seen, draw: Callable[[np.ndarray, Side, str], object]) -> None:
@@ -244,11 +259,9 @@ def _last_check(seen: Seen) -> str:
     )
 
 
-def _above(counts: np.ndarray, threshold: float, seen: Seen) -> float | None:
+def _above(counts: np.ndarray) -> float | None:
     total = counts.sum()
-    # The bound at the threshold is the threshold itself.
-    place = int(np.argmin(np.abs(seen.bounds - threshold)))
-    return float(counts[place + 1 :].sum() / total) if total else None
+    return float(above(counts) / total) if total else None
 
 
 def _rows(seen: Seen) -> dict[str, Sequence[object]]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from micro.detection.score_bins import PARTS, above
+from micro.detection.summary_format import FEATURE_UNIT
 from micro.runs.kept_scores import KeptScores
 
 QUARTILES = (0.25, 0.5, 0.75)
@@ -46,7 +47,8 @@ class Seen:
         bounds: Of all bins but the last, in real units, (bins - 1,).
         test: Counts in the same bins of the run's healthy and faulty test windows, (2, bins) int; None where it keeps none, and
             of a device that has another threshold.
-        features: Names of those compared.
+        features: Names of those compared: of the model's input, of summaries also levels and crossings of the samples.
+        steps: The least that each of these can tell, in its own unit, (features,); None where all are int8 features.
         noun: What a session is called.
         own: Whether the reference is the device's own.
     """
@@ -58,6 +60,7 @@ class Seen:
     bounds: np.ndarray
     test: np.ndarray | None
     features: tuple[str, ...] = ()
+    steps: np.ndarray | None = None
     noun: str = "session"
     own: bool = False
 
@@ -69,9 +72,8 @@ class Seen:
         if before is None or after is None or self.recent[0] == self.recent[1]:
             return np.zeros(len(self.features))
         deviation = before.std(axis=0, ddof=1) if len(before) > 1 else np.zeros(before.shape[1])
-        # A step of int8 is the least that a feature can tell.
         change = after[slice(*self.recent)].mean(axis=0) - before.mean(axis=0)
-        return np.asarray(change / np.maximum(deviation, 1 / 16))
+        return np.asarray(change / np.maximum(deviation, FEATURE_UNIT if self.steps is None else self.steps))
 
 
 def bounds_in(threshold: float) -> np.ndarray:

@@ -73,11 +73,14 @@ def _programs(model: Model) -> tuple[Runtime | None, list[Program]]:
 
 
 def config_text(config: Config) -> str:
-    """The settings that are not at their defaults, as TOML; the folder of the data is left out, which is another elsewhere."""
+    """The settings that are not at their defaults, as TOML; folders of data are left out, which are others elsewhere."""
     plain = config.model_dump(mode="json", exclude_defaults=True, exclude_none=True)
+    for source in plain.get("sources", ()):
+        source.pop("folder", None)
     tables = {name: each for name, each in plain.items() if isinstance(each, dict)}
     lines = [f"{name} = {toml_of(each)}" for name, each in plain.items() if name not in tables and name != "overrides"]
     for name, table in tables.items():
         rows = [f"{key} = {toml_of(each)}" for key, each in table.items() if (name, key) != ("data", "folder")]
-        lines += ["", f"[{name}]", *rows] if rows else []
+        # A section of defaults alone is there too: without it there would be no commissioning, for example.
+        lines += ["", f"[{name}]", *rows]
     return "\n".join(lines)
