@@ -14,7 +14,7 @@ from support import SANITIZERS
 from test_wired_graphs import SAMPLES, drawn_inputs, outputs_in_c
 
 from micro.aot.arena import ALIGNMENT, Life, plan
-from micro.aot.generate import lowered_graph
+from micro.aot.lower import lowered_graph
 from micro.aot.memory import memory_of
 from micro.aot.overlap import row_distance
 from micro.aot.validate import require_valid

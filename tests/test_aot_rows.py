@@ -12,7 +12,7 @@ from support import SANITIZERS
 from test_wired_graphs import SAMPLES, drawn_inputs, outputs_in_c
 
 from micro.aot import generate
-from micro.aot.generate import lowered_graph
+from micro.aot.lower import lowered_graph
 from micro.aot.memory import memory_of
 from micro.aot.rows import height_of, kept_rows, row_bytes, run_distance, schedule
 from micro.aot.validate import require_valid

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from support import data_folder
 
-from micro.aot.generate import lowered_graph, static_files
+from micro.aot.generate import static_files
+from micro.aot.lower import lowered_graph
 from micro.aot.memory import memory_of
 from micro.firmware.operator_counts import operator_counts
 from micro.firmware.qemu import run_in_qemu

@@ -11,11 +11,11 @@ from typing import Any, get_args
 import numpy as np
 
 from micro.aot.block import Block, Weights, checked_storage, held, struct_context
-from micro.aot.calls import Argument, Constant, Held, Lowered, Several, Stepped, array_of, refusal, sized
+from micro.aot.calls import Argument, Constant, Held, Lowered, Several, Stepped, array_of, sized
 from micro.aot.decode import unpacked
-from micro.aot.loops import called_operators, with_loops
+from micro.aot.loops import called_operators
+from micro.aot.lower import lowered_graph
 from micro.aot.memory import BYTES, C_TYPES, Memory, argument, memory_of
-from micro.aot.operators import OPERATORS
 from micro.aot.run_text import moves_rows, run_lines
 from micro.aot.stack import Cores, measured_on, stack_bytes
 from micro.aot.states import State, states_of
@@ -27,7 +27,7 @@ from micro.emission.c_array import write_sources
 from micro.emission.c_text import CArray, c_array, comment_text, float_text, render
 from micro.support.c_names import CNames
 from micro.support.files import sha256
-from micro.tflite.graph import Graph, Op, Tensor, TfliteLike, content_of, read
+from micro.tflite.graph import Graph, Tensor, TfliteLike, content_of, read
 
 FOLDER = "aot/templates"
 
@@ -291,19 +291,6 @@ def _calls(graph: Graph, lowered: list[Lowered], memory: Memory, text: Text, mar
 
 def _indented(line: str, indent: str) -> str:
     return line if line.startswith("#") else f"{indent}{line}"
-
-
-def lowered_graph(graph: Graph, storage: Storage) -> tuple[Graph, list[Lowered]]:
-    """The graph with its loops, and what each operator becomes in C; raises as `generate`."""
-    return with_loops(graph, lambda op: _lowered(op, graph, storage))
-
-
-def _lowered(op: Op, graph: Graph, storage: Storage) -> Lowered:
-    try:
-        return OPERATORS[op.name].lower(op, graph, storage)
-    except (LookupError, ArithmeticError, ValueError, TypeError) as error:
-        # What the checks do not cover, such as numbers that the kernels' arithmetic cannot represent.
-        raise refusal(op, graph, f"has options or numbers that make no sense: {error}") from None
 
 
 def _bytes_of_struct(states: Sequence[State]) -> int:

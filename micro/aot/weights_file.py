@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from micro.aot.block import difference
+from micro.aot.block import Block, difference
 from micro.aot.generate import weights_of
 from micro.aot.weights_format import MOST_WINDOWS, WeightsRecord
 from micro.errors import ConversionError
@@ -25,7 +25,7 @@ def weights_record(
     Args:
         tflite: The model.
         windows: Quantized inputs of the self-test, (n, *shape) int8; the outputs are those of TFLite Micro. A model that keeps
-            a state starts anew with each.
+            a state starts again with each.
         firmware_from: The model that the firmware was made of, to say before anything is sent where layers differ.
         attached, counter: As of `WeightsRecord`.
 
@@ -44,9 +44,7 @@ def weights_record(
     content = content_of(tflite)
     graph, block = read(content), weights_of(content)
     if firmware_from is not None:
-        other = difference(weights_of(firmware_from), block)
-        if other is not None:
-            raise ConversionError(f"the model has other layers than the firmware's: {other}; make new firmware")
+        require_same_layers(block, weights_of(firmware_from))
     shape = graph.tensors[graph.inputs[0]].shape
     windows = np.asarray(windows)
     if windows.dtype != np.int8 or windows[:1].size != np.prod(shape) or not 1 <= len(windows) <= MOST_WINDOWS:
@@ -57,3 +55,10 @@ def weights_record(
     windows = windows.reshape(-1, *shape)
     tests = [x.tobytes() + all_outputs(content, [x[None]])["output0"].tobytes() for x in windows]
     return WeightsRecord(block.to_bytes(), tuple(tests), attached, counter)
+
+
+def require_same_layers(block: Block, of_firmware: Block) -> None:
+    """Refuse a model whose numbers the firmware of another one cannot take, naming the first operator in which they differ."""
+    other = difference(of_firmware, block)
+    if other is not None:
+        raise ConversionError(f"the model has other layers than the firmware's: {other}; make new firmware")

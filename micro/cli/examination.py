@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from micro.cli.terminal import as_json, print_json, table_console
+from micro.support.wording import counted
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -127,7 +128,7 @@ def _print_explanation(found: Explanation, top: int, sentences: list[str]) -> No
             for each in one.shares[:top]
         ]
         heads = ("channel", "feature", "part of the score", "share", "usually", "than expected")
-        console.print(_table(f"{one.what}: score {_figure(one.score)}, {one.windows:,} windows", heads, rows))
+        console.print(_table(f"{one.what}: score {_figure(one.score)}, {counted(one.windows, 'window')}", heads, rows))
 
 
 def _plain(found: Examined) -> dict[str, Any]:
@@ -181,7 +182,7 @@ def _tables(found: Examined) -> list[Table]:
             )
             for r in test.by_file
         ]
-        heads = ("file", "healthy windows", "faulty", "false alarms", "faults found", "latest", "highest score")
+        heads = ("file", "healthy windows", "faulty", "false alarms", "faults found", "longest delay", "highest score")
         made.append(_table("By file", heads, files))
         if test.by_event:
             events = [

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
 from micro.cli.model_files import load_samples
 from micro.cli.terminal import as_json, print_result
+from micro.errors import RecordError
 
+T = TypeVar("T")
 # Windows of a self-test, so that a record stays small.
 SELF_TESTS = 8
 
@@ -45,12 +48,15 @@ def weights(model: str, old: str, windows: str, out: str, counter: int, attach: 
     Example:
       keras-kd weights build/new.tflite --from build/old.tflite --windows x.npy --out new.bin --counter 2
     """
-    from micro.aot import weights_record
+    from micro.aot import weights_of, weights_record
+    from micro.aot.weights_file import require_same_layers
     from micro.support.files import write_bytes
     from micro.tflite.graph import content_of, read
     from micro.tflite.integers import quantize_inputs
 
     content = content_of(model)
+    # Windows that do not fit are no fault of theirs where the layers are others.
+    require_same_layers(weights_of(content), weights_of(old))
     samples = load_samples(windows, ())
     assert not isinstance(samples, dict)  # which only names of several inputs give
     inputs = quantize_inputs(read(content), samples)[0][:SELF_TESTS]
@@ -76,18 +82,26 @@ def show_record(file: str, as_json: bool) -> None:
 
     content = _bytes_of(file)
     if content.startswith(MAGIC):
-        print_result(_held(WeightsRecord.from_bytes(content)), as_json)
+        print_result(_held(_read(WeightsRecord.from_bytes, content, file)), as_json)
         return
     if len(content) >= len(MAGIC) and not content.startswith(PARAMETERS):
         raise click.ClickException(
             f"{file} is no record of weights or parameters: these begin with {MAGIC!r} or {PARAMETERS!r}, not "
             f"{content[: len(MAGIC)]!r}"
         )
-    parameters = Parameters.from_bytes(content)
+    parameters = _read(Parameters.from_bytes, content, file)
     digests = {name: digest.hex() for name, digest in dataclasses.asdict(parameters.made_for).items()}
     scalings = {"scalings": len(parameters.scalings), "features": [len(each.mean) for each in parameters.scalings]}
     pairs = {"threshold": parameters.threshold, "clear_threshold": parameters.clear_threshold}
     print_result({"kind": "parameters", "counter": parameters.counter, **digests, **pairs, **scalings}, as_json)
+
+
+def _read(reader: Callable[[bytes], T], content: bytes, file: str) -> T:
+    """What a reader makes of a file's content, whose errors then name the file."""
+    try:
+        return reader(content)
+    except RecordError as error:
+        raise click.ClickException(f"{file}: {error}") from None
 
 
 def _held(record: Any) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from micro.look.suggest import Suggestion
 from micro.look.survey import Survey
 from micro.look.surveyed import Surveyed
 from micro.support.html import chart, drawing, page, stacked
+from micro.support.wording import counted
 
 
 def render_look(survey: Survey, suggestion: Suggestion, title: str) -> bytes:
@@ -23,7 +24,9 @@ def _signals(file: Surveyed) -> dict[str, str]:
         at, low, high = curve
         axes.fill_between(at / (file.rate or 1.0), low, high, linewidth=0.6, color="#2b5f9e")
         axes.set_ylabel(channel.name, rotation=0, ha="right")
-    panels[-1].set_xlabel("seconds" if file.rate else "rows")
+    left_out = ", without its gaps" if file.gaps else ""
+    panels[-1].set_xlabel(f"seconds{left_out}" if file.rate else "rows")
     more = f"; {len(file.channels) - shown} channels more are not drawn" if len(file.channels) > shown else ""
     rate = f" at {file.rate:.6g} Hz" if file.rate else ""
-    return chart(file.name, f"{file.rows:,} rows{rate}{more}.", drawn)
+    gaps = f", with {counted(file.gaps, 'gap')} in time, which the picture leaves out" if file.gaps else ""
+    return chart(file.name, f"{file.rows:,} rows{rate}{gaps}{more}.", drawn)

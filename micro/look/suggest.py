@@ -116,7 +116,7 @@ def _suggested(survey: Survey, given: Given) -> Suggestion:
 def _lie_in_a_fault(survey: Survey) -> bool:
     """Whether all files lie in one folder whose whole name is a word for a fault, as of recordings with that label."""
     folders = {file.path.absolute().parent.name for file in survey.files}
-    return len(folders) == 1 and bool(FAULT.fullmatch(*folders))
+    return len(folders) == 1 and bool(FAULT.fullmatch(folders.pop()))
 
 
 def _all_faulty(names: Sequence[str]) -> Suggestion:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 # Recordings that are drawn, points of each, and rows of the table that goes with the picture.
 MOST_DRAWN, MOST_POINTS, MOST_ROWS = 10, 1500, 50_000
+# Windows that lie further apart than so many of the usual steps have a gap between them.
+GAP = 2.5
 UNITS = ((7200.0, 60.0, "minutes"), (172_800.0, 3600.0, "hours"), (float("inf"), 86_400.0, "days"))
 
 
@@ -75,13 +77,16 @@ def _panel(axes: Axes, track: Track, threshold: float | None, divisor: float | N
     for start, end, _ in track.spans if divisor is not None else ():
         past = float(x[-1]) + step if end is None else end / (divisor or 1.0)
         axes.axvspan(start / (divisor or 1.0), past, color="#b3261e", alpha=0.13, linewidth=0)
-    at, scores = thinned(x, track.scores)
+    gaps = np.flatnonzero(np.diff(x) > GAP * step)
+    at, scores = broken(*thinned(x, track.scores), x[gaps], x[gaps + 1])
     axes.plot(at, scores, color="#0b6e99", linewidth=0.8, marker="." if len(at) < 80 else None, markersize=3)
     if threshold is not None:
         axes.axhline(threshold, color="black", linewidth=0.8, linestyle="--")
     changes = np.diff(np.concatenate(([False], track.alarm, [False])).astype(int))
     begins, ends = np.flatnonzero(changes == 1), np.flatnonzero(changes == -1) - 1
-    bars = [(float(x[a]), float(x[b] - x[a]) + step) for a, b in zip(begins, ends)]
+    # An alarm lasts until the next window; the last one and those before a gap have none.
+    stops = [x[b + 1] if b + 1 < len(x) and b not in gaps else x[b] + step / 10 for b in ends]
+    bars = [(float(x[a]), float(stop - x[a])) for a, stop in zip(begins, stops)]
     if bars:
         axes.broken_barh(bars, (0.96, 0.04), transform=axes.get_xaxis_transform(), color="#b3261e", linewidth=0)
     axes.set_title(plain(_short(track.name)), fontsize=8, loc="left", pad=2)
@@ -101,6 +106,12 @@ def thinned(x: np.ndarray, y: np.ndarray, most: int = MOST_POINTS) -> tuple[np.n
     places = np.where(np.isnan(padded), -np.inf, padded).argmax(axis=1) + size * np.arange(len(padded))
     places = np.minimum(places, len(y) - 1)
     return x[places], y[places]
+
+
+def broken(at: np.ndarray, y: np.ndarray, before: np.ndarray, after: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A curve that ends before each gap and begins again after it, by a NaN in between: (n,), (n,) -> (k,), (k,)."""
+    places = np.searchsorted(at, after)
+    return np.insert(at, places, (before + after) / 2), np.insert(y, places, np.nan)
 
 
 def _data(tracks: Sequence[Track]) -> dict[str, list[object]]:
