@@ -110,7 +110,7 @@ def test_the_page_stands_alone(finished):
     # Charts have their data in the page itself.
     assert [each for each in loading if not each.startswith("data:text/csv;")] == []
     assert "<script" not in page
-    assert page.count("<figure") == page.count("aria-label=") == page.count("<figcaption>") >= 4
+    assert page.count("<figure") == page.count('<svg role="img" aria-label=') == page.count("<figcaption>") >= 4
 
 
 def test_the_saved_student_is_the_one_reported(finished):

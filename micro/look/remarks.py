@@ -14,9 +14,11 @@ from micro.look.surveyed import Surveyed
 # most: below are speeds in other units, above what no shaft of a machine does.
 SPEED_WORDS = ("rpm", "speed", "drehzahl", "tacho", "tach", "rev", "revs", "umin")
 LEAST_RPM, MOST_RPM = 30.0, 200_000.0
+# Multiples of the shaft's speed that the sample rate shows at least, where bands in them are worth a word.
+LEAST_ORDERS = 2
 
 
-def speeds(files: Sequence[Surveyed], columns: Sequence[str], vibrates: bool) -> list[str]:
+def speeds(files: Sequence[Surveyed], columns: Sequence[str], rate: float, vibrates: bool) -> list[str]:
     """Sentences on channels that by name and values are probably the speed of a shaft, and the keys that take it as one."""
     names = columns or [channel.name for channel in files[0].channels]
     said = []
@@ -27,15 +29,14 @@ def speeds(files: Sequence[Surveyed], columns: Sequence[str], vibrates: bool) ->
         if not set(words) & set(SPEED_WORDS) or not (low >= 0 and LEAST_RPM <= high <= MOST_RPM):
             continue
         keys = [f"[modes] column = {name!r} for a threshold in each range of speed"]
+        if rate / 2 >= LEAST_ORDERS * high / 60:
+            keys.append(f"features.orders = 'channel' with speed_column = {name!r} for bands in orders of it")
         if vibrates:
-            keys += [
-                f"features.orders = 'channel' with speed_column = {name!r} for bands in orders of it",
-                f"[bearing] rpm_column = {name!r} to name the part of a bearing that is damaged",
-            ]
+            keys.append(f"[bearing] rpm_column = {name!r} to name the part of a bearing that is damaged")
         leave = "; then leave it out of data.columns" if columns else ""
         said.append(
-            f"column {name!r} is probably the speed of a shaft, by its name and values of {low:.4g} to {high:.4g}; as it is "
-            f"the model learns it as a channel, and what it is for is said by {' or '.join(keys)}{leave}"
+            f"column {name!r} is probably the speed of a shaft, by its name and values of {low:.4g} to {high:.4g}; the "
+            f"model learns it as a channel like the others, unless a key takes it: {' or '.join(keys)}{leave}"
         )
     return said
 

@@ -51,7 +51,7 @@ def suggest(survey: Survey, given: Given = NOTHING) -> Suggestion:
     made = _suggested(survey, given)
     if made.task == "anomaly" and survey.files[0].channels:
         vibrates = (survey.rate or 0.0) >= VIBRATION
-        more = speeds(survey.files, survey.settings.get("columns", ()), vibrates)
+        more = speeds(survey.files, survey.settings.get("columns", ()), survey.rate or 0.0, vibrates)
         made = replace(made, reasons=(*made.reasons, *more))
     if "group" not in given.settings:
         return made
