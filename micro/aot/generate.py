@@ -278,7 +278,8 @@ def _calls(graph: Graph, lowered: list[Lowered], memory: Memory, text: Text, mar
             number = runs[number].past
             continue
         each, own, inner = lowered[number], "  " * depth, graph.ops[number].index
-        lines += [_indented(line, own) for call in each.calls for line in call_lines(call, text)]
+        made = [line for call in each.calls for line in call_lines(call, text)]
+        lines += [line if line.startswith("#") else f"{own}{line}" for line in made]
         lines += [f"{own}operator_done({inner});"] * (marked and inner >= 0)
         if each.loop:
             lines.append(f"for (int32_t step = 0; step < {each.loop}; ++step) {{")
@@ -287,10 +288,6 @@ def _calls(graph: Graph, lowered: list[Lowered], memory: Memory, text: Text, mar
         depth += (each.loop > 0) - each.ends_loop
         number += 1
     return lines
-
-
-def _indented(line: str, indent: str) -> str:
-    return line if line.startswith("#") else f"{indent}{line}"
 
 
 def _bytes_of_struct(states: Sequence[State]) -> int:
