@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[1]
 TEMPERATURES = (1.0, 2.0, 4.0)
 EPOCHS, WAIT, SIZE = 20, 180, (1800, 960)
 # Pixels at the right that are no curves: settings, and an assistant.
-ASIDE = {"tensorboard": 252, "mlflow": 340}
+ASIDE = {"tensorboard": 252, "mlflow": 466}
 SERVERS = {
     "tensorboard": ["tensorboard.main", "--logdir", "logs", "--host", "127.0.0.1", "--port"],
     "mlflow": ["mlflow", "server", "--backend-store-uri", "sqlite:///mlflow.db", "--host", "127.0.0.1", "--port"],
