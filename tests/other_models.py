@@ -1,4 +1,4 @@
-"""Another model of the same layers: every weight, bias, scale and zero point of a .tflite drawn anew, nothing else changed."""
+"""Another model of the same layers: every weight, bias, scale and zero point of a .tflite drawn again, nothing else changed."""
 
 from __future__ import annotations
 

@@ -195,7 +195,7 @@ def test_rows_that_come_before_their_header_wait_for_it(tmp_path):
     assert made.counts.unnamed == 2
 
 
-def test_a_board_that_counts_from_0_again_has_begun_anew(tmp_path):
+def test_a_board_that_counts_from_0_again_has_begun_again(tmp_path):
     lines = forward([(1, 1)] * 5) + forward([(2, 2)] * 3)
     made, files = recorded(tmp_path, "\n".join([*lines, ""]).encode(), rate=None)
     assert [len(rows) for _, rows in files] == [5, 3]
@@ -637,7 +637,7 @@ def test_windows_that_are_forgotten_change_no_later_result(decider):
 def test_after_samples_that_the_board_lost_windows_end_where_its_own_do(tmp_path, rig_run):
     lines, _, ends = rig_lines(rig_run)
     header, rows = lines[:2], [line.split(",") for line in lines[2:]]
-    # The board began to take samples anew, and counted on, so that its windows end elsewhere by number.
+    # The board began to take samples again, and counted on, so that its windows end elsewhere by number.
     for row in rows:
         row[0] = str(int(row[0]) + 12_345)
     again = [",".join(row[:-1]) + "," for row in rows]

@@ -14,7 +14,7 @@ from micro.aot.calls import Argument, Call, Lowered, Several, Stepped, sized
 from micro.aot.states import HANDLE
 from micro.tflite.graph import Graph, Op, Tensor
 
-# A loop has at least so many steps, each of at least so many operators and at most so many.
+# The fewest steps of a loop, and the fewest and the most operators of a step.
 FEWEST_STEPS, FEWEST_OPERATORS, MOST_OPERATORS = 3, 2, 64
 # Operators whose bounds may differ from step to step, and those that join what steps give.
 SLICES, JOINS = ("STRIDED_SLICE", "SLICE"), ("PACK", "CONCATENATION")

@@ -11,6 +11,7 @@ from micro.detection.recognizer import Recognizer
 from micro.emission.c_text import c_string
 from micro.errors import RunError
 from micro.live import forwarded
+from micro.live.columns import apart
 from micro.runs.firmware import Firmware
 from micro.signal import JoinedFrontEnd
 
@@ -80,17 +81,9 @@ def forward_context(firmware: Firmware, parts: Sequence[str], channels: Sequence
 
 def _apart(channels: Sequence[str]) -> list[str]:
     """Names of channels without what ends a line, none of them one that means something else in a row."""
-    taken = {forwarded.FIRST, forwarded.LAST, forwarded.STATUS, forwarded.SCORE}
-    found = []
-    for place, channel in enumerate(channels):
-        name = "".join(letter for letter in channel if letter.isprintable()).strip()[:100] or f"c{place}"
-        number, free = 1, name
-        while free in taken:
-            number += 1
-            free = f"{name}_{number}"
-        taken.add(free)
-        found.append(free)
-    return found
+    shown = ["".join(letter for letter in channel if letter.isprintable()).strip()[:100] for channel in channels]
+    names = [name or f"c{place}" for place, name in enumerate(shown)]
+    return apart(names, {forwarded.FIRST, forwarded.LAST, forwarded.STATUS, forwarded.SCORE})
 
 
 def _cell(name: str) -> str:

@@ -25,7 +25,7 @@ CARRIER = "BlockLSTM"
 # has four parts: one for each gate, and one that is added to the states' part of the third alone.
 SEQUENCE, KERNEL, BIASED, BIAS = 1, 4, 5, 8
 
-# A GRU becomes so many steps at most, each of which is 18 or 19 operators: a longer .tflite takes minutes to make and check.
+# The most steps that a GRU becomes, each of which is 18 or 19 operators: a longer .tflite takes minutes to make and check.
 MOST_GRU_STEPS = 512
 
 

@@ -40,7 +40,7 @@ class Arrival:
         content: The bytes.
         when: Seconds of `time.monotonic`.
         whole: Whether they are a message of their own: lines begin and end with it.
-        anew: Whether the connection was lost before, so that what came earlier has no rest.
+        reconnected: Whether the connection was lost before, so that what came earlier has no rest.
         said: A sentence on the connection, to be shown.
         dropped: Messages for which this machine had no room since the one before, as far as it says so.
     """
@@ -48,7 +48,7 @@ class Arrival:
     content: bytes
     when: float
     whole: bool = False
-    anew: bool = False
+    reconnected: bool = False
     said: str = ""
     dropped: int = 0
 
@@ -126,7 +126,7 @@ def _serial(source: Source, reconnect: float) -> Iterator[Arrival]:
                     ) from None
             time.sleep(min(BETWEEN, reconnect))
             yield Arrival(b"", time.monotonic())
-        yield Arrival(b"", time.monotonic(), anew=True, said=f"{source.place} is back")
+        yield Arrival(b"", time.monotonic(), reconnected=True, said=f"{source.place} is back")
 
 
 def _words(error: Exception) -> str:
@@ -240,7 +240,7 @@ def _mqtt_events(source: Source, events: Any, reconnect: float) -> Iterator[Arri
         if isinstance(event, Arrival):
             yield event
         elif event is None:
-            yield Arrival(b"", time.monotonic(), anew=begun, said=f"{source.text} is back" if begun else "")
+            yield Arrival(b"", time.monotonic(), reconnected=begun, said=f"{source.text} is back" if begun else "")
             begun, lost = True, ""
         else:
             if event.startswith(f"{REFUSED} the topic") or (not begun and event.startswith(REFUSED)):

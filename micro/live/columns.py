@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -40,7 +41,7 @@ class Row:
     Attributes:
         texts: A cell for each channel as it came; empty where there is no number.
         lost: Samples that are missing before it.
-        anew: Whether the board or the connection began anew before it.
+        restarted: Whether the board or the connection began again before it.
         sequence: Its number by the board.
         clock: The board's own time as it came.
         window: Status and score of the window that it ends, where the board says them.
@@ -48,7 +49,7 @@ class Row:
 
     texts: tuple[str, ...]
     lost: int = 0
-    anew: bool = False
+    restarted: bool = False
     sequence: int | None = None
     clock: str = ""
     window: tuple[int, int] | None = None
@@ -57,3 +58,21 @@ class Row:
     def values(self) -> tuple[float, ...]:
         """Numbers, NaN where there is none."""
         return tuple(float(text) if text else math.nan for text in self.texts)
+
+
+def apart(names: Sequence[str], taken: set[str]) -> list[str]:
+    """Names of which none stands twice or is one of those taken, by a number behind those that would.
+
+    Examples:
+        >>> from micro.live.columns import apart
+        >>> apart(["x", "time", "x"], {"time"})
+        ['x', 'time_2', 'x_2']
+    """
+    found: list[str] = []
+    for name in names:
+        number, free = 1, name
+        while free in taken or free in found:
+            number += 1
+            free = f"{name}_{number}"
+        found.append(free)
+    return found

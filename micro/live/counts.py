@@ -20,7 +20,7 @@ class Counts:
         text: Lines of words, as a board prints them when it starts.
         late: Datagrams that came twice, or behind a later one.
         dropped: Datagrams that came while this machine had no room for them.
-        restarts: How often the board or the connection began anew.
+        restarts: How often the board or the connection began again.
         first_damaged: What was wrong with the first damaged line.
     """
 

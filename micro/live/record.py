@@ -16,8 +16,9 @@ from micro.live.arrivals import Arrival, arrivals
 from micro.live.columns import Row
 from micro.live.counts import Counts
 from micro.live.lines import Line, LineCutter, message_lines
-from micro.live.recording import ANOTHER, Recorder, label_folder
+from micro.live.recording import Recorder, label_folder
 from micro.live.rows import RowReader
+from micro.live.slope import is_another
 from micro.live.source import Source
 
 # What is done with samples as they are written: each with its number since its file began.
@@ -123,7 +124,7 @@ def _why(counts: Counts) -> str:
 
 def _notes(recorder: Recorder, rate: float | None, measured: float | None) -> tuple[str, ...]:
     notes = []
-    if rate is not None and measured is not None and not recorder.measured and abs(measured / rate - 1) > ANOTHER:
+    if rate is not None and measured is not None and not recorder.measured and is_another(measured, rate):
         notes.append(f"samples came at {measured:.4g} Hz, and their times say {rate:g} Hz: look at the source's rate")
     if recorder.measured:
         notes.append(f"the rate was measured; give --rate if the source's own is known better than {rate:.4g} Hz")
@@ -142,24 +143,24 @@ def _record_all(
     stopped: Callable[[], bool],
 ) -> None:
     reader, cutter = recorder.reader, LineCutter(partial=source.kind == "serial")
-    begun, told = time.monotonic(), False
+    begun, reminded = time.monotonic(), False
     for arrival in coming:
         if arrival.said:
             say(arrival.said)
         if not arrival.content and not cutter.held:
             cutter.partial = False  # after a silence a line begins
         reader.counts.dropped += arrival.dropped
-        if arrival.anew:
+        if arrival.reconnected:
             cutter.cut_off()
             cutter.partial = source.kind == "serial"
-            reader.begin_anew()
+            reader.reconnected()
         lines = message_lines(arrival.content) if arrival.whole else cutter.lines(arrival.content)
         if lines and _take(lines, arrival, recorder, wanted, say, watch):
             return
         waited = arrival.when - begun
-        if not recorder.written and not told and waited > 3 and not reader.counts.samples:
+        if not recorder.written and not reminded and waited > 3 and not reader.counts.samples:
             say("nothing has come yet; Ctrl-C stops")
-            told = True
+            reminded = True
         if wanted.duration is not None and source.has_clock:
             if recorder.seconds >= wanted.duration and not recorder.counts_time:
                 return
@@ -196,7 +197,7 @@ def _take(
 
 def _agreed(rate: float | None, said: float, asked: float | None) -> float:
     """The rate that firmware says, where nothing else was asked."""
-    if asked is not None and abs(asked / said - 1) > ANOTHER:
+    if asked is not None and is_another(asked, said):
         raise DataError(f"the board sends {said:g} samples a second, and --rate is {asked:g}; leave --rate out")
     return said if rate is None else rate
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from micro.errors import DataError
-from micro.live.columns import Row
+from micro.live.columns import Row, apart
 from micro.live.rows import RowReader
 from micro.live.slope import Slope
 from micro.support.files import json_bytes, write_bytes
@@ -27,8 +27,6 @@ SILENCE, PERIODS = 1.0, 3
 # Seconds between updates of the JSON file.
 BETWEEN = 1.0
 TIME = "time"
-# How much another rate than the one that was asked for is said, as a fraction.
-ANOTHER = 0.02
 LABEL = re.compile(r"[^\x00-\x1f\x7f/\\*?\[\]{}:|\"<>]{1,100}")
 
 
@@ -44,7 +42,7 @@ class Recorder:
         has_clock: Whether the times at which samples come mean something.
         paths: Files so far.
         written: Samples in them.
-        measured: Whether the rate was measured, so that times are written anew at the end.
+        measured: Whether the rate was measured, so that times are written again at the end.
     """
 
     folder: Path
@@ -105,7 +103,7 @@ class Recorder:
         for row in rows:
             self._since = when if self._since is None else self._since
             self._held.append((row, when))
-            if row.anew and self.rate is None and self.spaced:
+            if row.restarted and self.rate is None and self.spaced:
                 self.reader.counts.lost += len(self._held) - 1
                 self._held, self._since = [(row, when)], when
         if self.rate is None and self.spaced and self._held:
@@ -134,7 +132,7 @@ class Recorder:
         found = self._slope.rate()
         if self.measured and found is not None and self.written > FEWEST:
             for path in self.paths:
-                _spaced_anew(path, found)
+                _spaced_again(path, found)
             self.rate = found
         self._describe(ended=True)
         return self.paths[0]
@@ -165,7 +163,7 @@ class Recorder:
         lines = csv.writer(made, lineterminator="\n")
         numbered = []
         for row, when in rows:
-            if self._file is None or row.anew or self._is_silent(row, when):
+            if self._file is None or row.restarted or self._is_silent(row, when):
                 self._put(made)
                 self._next_file()
                 most = most if len(self.paths) == 1 else None
@@ -239,7 +237,7 @@ class Recorder:
         self.index = -1
         made = io.StringIO()
         first = TIME if columns.clock is None else columns.names[columns.clock]
-        csv.writer(made, lineterminator="\n").writerow([first, *_apart(first, columns.channel_names)])
+        csv.writer(made, lineterminator="\n").writerow([first, *apart(columns.channel_names, {first})])
         self._put(made, header=True)
         self._begun = time.time()
         self._describe()
@@ -300,20 +298,7 @@ def label_folder(out: Path, label: str | None) -> Path:
     return out / label
 
 
-def _apart(first: str, names: Sequence[str]) -> list[str]:
-    """Names of channels none of which is that of the time column, or twice there."""
-    taken, found = {first}, []
-    for name in names:
-        number, free = 1, name
-        while free in taken:
-            number += 1
-            free = f"{name}_{number}"
-        taken.add(free)
-        found.append(free)
-    return found
-
-
-def _spaced_anew(path: Path, rate: float) -> None:
+def _spaced_again(path: Path, rate: float) -> None:
     """Write the times of a file for another rate."""
     temporary = path.with_name(f".{path.name}.unfinished")
     before = json.loads(beside(path).read_bytes())["rate"]

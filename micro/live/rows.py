@@ -47,16 +47,16 @@ class RowReader:
     _said: str = ""
     _separator: str | None = None
     _lost: int = 0
-    _anew: bool = False
+    _apart: bool = False
     _restarted: bool = False
     _sequence: int | None = None
     _time: float | None = None
     _unread: int = 0
 
-    def begin_anew(self) -> None:
+    def reconnected(self) -> None:
         """The connection was lost: what comes next does not follow what came before."""
         self.counts.restarts += self.columns is not None
-        self._anew, self._restarted, self._lost, self._time, self._sequence = True, True, 0, None, None
+        self._apart, self._restarted, self._lost, self._time, self._sequence = True, True, 0, None, None
 
     def cut(self) -> None:
         """A line that has no end."""
@@ -231,7 +231,7 @@ class RowReader:
                 raise DataError(
                     f"the time stands still at {clock:g} in column {named!r}; give --rate, and rows are evenly spaced instead"
                 )
-            self._anew = self._anew or clock < self._time
+            self._apart = self._apart or clock < self._time
         self._time = clock
         taken = ["" if math.isnan(values[place] or 0.0) else cells[place] for place in columns.channels]
         window = None
@@ -240,23 +240,23 @@ class RowReader:
         numbered = columns.sequence
         row = Row(
             tuple(taken),
-            0 if self._anew else self._lost,
-            self._anew,
+            0 if self._apart else self._lost,
+            self._apart,
             None if numbered is None else int(values[numbered] or 0),
             "" if columns.clock is None else cells[columns.clock],
             window,
         )
         self.counts.samples += 1
         self.counts.lost += row.lost
-        self._lost, self._anew, self._restarted = 0, False, False
+        self._lost, self._apart, self._restarted = 0, False, False
         return row
 
     def _in_sequence(self, values: Sequence[float | None], columns: Columns) -> bool:
         """Count what is lost by the row's number; False where it is late or damaged."""
         if columns.sequence is None:
-            if self._restarted and self.counts.samples and not self._anew:
+            if self._restarted and self.counts.samples and not self._apart:
                 self.counts.restarts += 1
-                self._anew = True
+                self._apart = True
             return True
         number = values[columns.sequence]
         if number is None or number != int(number) or not 0 <= number < forwarded.TURN:
@@ -274,7 +274,7 @@ class RowReader:
             self.counts.late += 1
             return False
         self.counts.restarts += 1
-        self._anew = True
+        self._apart = True
         return True
 
     def _damage(self, why: str) -> None:

@@ -14,14 +14,13 @@ from micro.errors import DataError, RunError
 from micro.live.columns import Row
 from micro.live.remembered import Remembered
 from micro.live.rows import RowReader
+from micro.live.slope import is_another
 from micro.runs.device import observe
 from micro.runs.finished import read_run
 from micro.runs.firmware import Firmware, load_firmware
 from micro.signal import FrontEnd
 from micro.signal.joined import counts_of
 
-# How much another rate than the run's is refused, as a fraction.
-ANOTHER = 0.02
 # Samples of a stretch of a front end that filters, which is filtered from its beginning each time a window ends.
 MOST_FILTERED = 1 << 20
 
@@ -88,7 +87,7 @@ class LiveScorer:
                 # What a filter of the board has taken before is not known.
                 self._exact = not self._filters or row.sequence in (None, 0)
                 self._waits = self._waits and row.sequence != 0
-                if row.anew or number == 0:
+                if row.restarted or number == 0:
                     self._seen.forget()
             self._next = number + 1
             values = row.values
@@ -113,7 +112,7 @@ class LiveScorer:
         return isinstance(front_end, FrontEnd) and front_end.conditioning.changes
 
     def _end_with_the_board(self) -> None:
-        """Let windows end where the board's do: after a loss on the wire it goes on, after one of its own it begins anew."""
+        """Let windows end where the board's do: after a loss on the wire it goes on, after one of its own it begins again."""
         front_end = self.firmware.front_end
         ahead = len(self._samples) - front_end.sensor_window
         whole, rest = divmod(ahead, front_end.sensor_hop)
@@ -171,7 +170,7 @@ class LiveScorer:
                     f"{self.name} takes {', '.join(self.channels)[:200]}; the source has {', '.join(names)[:200]}, and no "
                     f"{lacks!r}; name them as the run does with --channels"
                 )
-            if rate is not None and self.rate is not None and abs(rate / self.rate - 1) > ANOTHER:
+            if rate is not None and self.rate is not None and is_another(rate, self.rate):
                 raise DataError(f"{self.name} is of {self.rate:g} samples a second, and the source gives {rate:g}")
         return self._places
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+# How far a rate lies from the one that is meant before it is another, as a fraction.
+ANOTHER = 0.02
+
 
 @dataclass
 class Slope:
@@ -31,3 +34,8 @@ class Slope:
         if not self.squares > 0 or not self.products > 0:
             return None
         return float(f"{self.products / self.squares:.6g}")
+
+
+def is_another(rate: float, meant: float) -> bool:
+    """Whether a rate is not the one that is meant."""
+    return abs(rate / meant - 1) > ANOTHER

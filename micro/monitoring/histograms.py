@@ -142,7 +142,7 @@ def _seen(
     unit: float,
     recent: tuple[int, int],
     test: np.ndarray | None,
-    told: tuple[tuple[str, ...], np.ndarray | None],
+    columns: tuple[tuple[str, ...], np.ndarray | None],
     learned: bool,
 ) -> Seen:
     """Both sides period by period, in real units."""
@@ -156,7 +156,7 @@ def _seen(
         after[slice(*recent)].sum(axis=0),
         bounds,
         test,
-        *told,
+        *columns,
         "period",
         learned,
     )
@@ -244,10 +244,10 @@ def _of_input(
             np.repeat([LEVEL_UNIT, CROSSING_UNIT], octaves.count if octaves else 0),
         ),
     )
-    told = [side for side in sides if side[0] is not None and side[1] is not None]
-    if not told:
+    known = [side for side in sides if side[0] is not None and side[1] is not None]
+    if not known:
         return None, (), None
-    before, after, names, steps = zip(*told)
+    before, after, names, steps = zip(*known)
     joined = np.concatenate(before, axis=1), np.concatenate(after, axis=1)
     return joined, tuple(itertools.chain(*names)), np.concatenate(steps)
 

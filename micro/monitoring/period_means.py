@@ -11,10 +11,10 @@ from micro.support.wording import counted
 
 
 def joined_means(
-    each: Sequence[Summary], told: Callable[[Summary], Sequence[float] | np.ndarray | None], unit: float = 1.0
+    each: Sequence[Summary], part: Callable[[Summary], Sequence[float] | np.ndarray | None], unit: float = 1.0
 ) -> np.ndarray | None:
-    """Means over several summaries of what they tell, times a unit; None where one with windows tells none."""
-    scored = [(one.windows, told(one)) for one in each if one.windows]
+    """Means over several summaries of a part of each, times a unit; None where one with windows lacks it."""
+    scored = [(one.windows, part(one)) for one in each if one.windows]
     if any(means is None for _, means in scored):
         return None
     windows = np.array([count for count, _ in scored], float)
@@ -23,7 +23,7 @@ def joined_means(
 
 def whole(each: Sequence[np.ndarray | None], what: str, notes: list[str]) -> np.ndarray | None:
     """Means of all periods; None, and a note, where some periods have none."""
-    told = [mean for mean in each if mean is not None]
-    if told and len(told) < len(each):
-        notes.append(f"{what} of {counted(len(each) - len(told), 'period')} are missing, so that none are compared")
-    return np.stack(told) if told and len(told) == len(each) else None
+    known = [mean for mean in each if mean is not None]
+    if known and len(known) < len(each):
+        notes.append(f"{what} of {counted(len(each) - len(known), 'period')} are missing, so that none are compared")
+    return np.stack(known) if known and len(known) == len(each) else None

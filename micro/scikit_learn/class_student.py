@@ -11,7 +11,7 @@ from micro.detection.recognizer import Recognizer
 from micro.runs.evaluate import run_inputs
 from micro.runs.firmware import Firmware
 from micro.scikit_learn.class_teacher import probabilities_of
-from micro.scikit_learn.student import MOST_KEPT, random_numbers_kept
+from micro.scikit_learn.student import MOST_KEPT, int8_student
 from micro.scikit_learn.teacher import unscaled
 from micro.signal import FrontEnd, fit_scaling
 from micro.tflite.graph import read
@@ -115,22 +115,12 @@ def _converted(
     x: np.ndarray, data: Labelled, soft: np.ndarray | None, recipe: ClassRecipe, seed: int
 ) -> tuple[Converted, tuple[float, ...]]:
     """The trained classifier in int8, and its loss."""
-    import keras
-
-    from micro.conversion.convert_keras import convert
-    from micro.keras_graph.calibration_data import calibration_data
     from micro.runs import models
-    from micro.runs.fitting import seed_everything
 
-    with random_numbers_kept():
-        seed_everything(seed, "student")
-        sizes = recipe.sizes or (32, 16)
-        student = models.build("dense", sizes, x.shape[1:], len(data.classes), "student")
-        seed_everything(seed, "shuffle")
-        history = _fit(student, x, data, soft, recipe) if recipe.epochs else []
-        keras.utils.set_random_seed(seed)
-        converted = convert(student, calibration_data(x, seed=seed))
-    return converted, tuple(float(value) for value in history)
+    def build() -> keras.Model:
+        return models.build("dense", recipe.sizes or (32, 16), x.shape[1:], len(data.classes), "student")
+
+    return int8_student(build, lambda student: _fit(student, x, data, soft, recipe) if recipe.epochs else [], x, seed)
 
 
 def _fit(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -141,19 +141,36 @@ def held_out(count: int, groups: np.ndarray | None, recipe: Recipe, seed: int) -
 
 def _converted(x: np.ndarray, lesson: Lesson | None, recipe: Recipe, seed: int) -> tuple[Converted, tuple[float, ...]]:
     """The trained autoencoder in int8, and its loss."""
+    from micro.runs import models
+
+    def build() -> keras.Model:
+        return models.build("autoencoder", recipe.sizes or _sizes_for(x.shape[1]), x.shape[1:], None, "student")
+
+    return int8_student(build, lambda student: _fit(student, x, lesson, recipe) if recipe.epochs else [], x, seed)
+
+
+def int8_student(
+    build: Callable[[], keras.Model], fit: Callable[[keras.Model], list[float]], x: np.ndarray, seed: int
+) -> tuple[Converted, tuple[float, ...]]:
+    """A student that is built, trained and converted, and its loss in each epoch; the same seed gives the same bytes.
+
+    Args:
+        build: Makes the student.
+        fit: Trains it, and gives the loss of each epoch.
+        x: What it is calibrated on, (n, features).
+        seed: Of its weights, the order of examples and the calibration.
+    """
     import keras
 
     from micro.conversion.convert_keras import convert
     from micro.keras_graph.calibration_data import calibration_data
-    from micro.runs import models
     from micro.runs.fitting import seed_everything
 
     with random_numbers_kept():
         seed_everything(seed, "student")
-        sizes = recipe.sizes or _sizes_for(x.shape[1])
-        student = models.build("autoencoder", sizes, x.shape[1:], None, "student")
+        student = build()
         seed_everything(seed, "shuffle")
-        history = _fit(student, x, lesson, recipe) if recipe.epochs else []
+        history = fit(student)
         keras.utils.set_random_seed(seed)
         converted = convert(student, calibration_data(x, seed=seed))
     return converted, tuple(float(value) for value in history)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -13,12 +12,13 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from micro.errors import MicroError
 from micro.studio import access, configs, jobs, live, pages, recordings, signals
+from micro.studio.events import job_events
 from micro.studio.outcome import outcome_routes
 from micro.studio.record import record_routes
 from micro.studio.requests import answered, body_of, number_of
@@ -58,7 +58,7 @@ def application(space: Workspace, token: str, port: int) -> access.Access:
         Route("/api/fleet", answered(_fleet(space)), methods=["POST"]),
         Route("/api/jobs", answered(_jobs(space))),
         Route("/api/jobs/{id}", answered(_job(space))),
-        Route("/api/jobs/{id}/events", answered(_events(space))),
+        Route("/api/jobs/{id}/events", answered(job_events(space, live.snapshot, BETWEEN))),
         Route("/api/jobs/{id}/stop", answered(_stop(space)), methods=["POST"]),
         Route("/api/jobs/{id}/resume", answered(_resume(space)), methods=["POST"]),
         *outcome_routes(space),
@@ -239,28 +239,6 @@ def _job(space: Workspace) -> Handler:
 
     async def handle(request: Request) -> Response:
         return JSONResponse(await run_in_threadpool(found, request.path_params["id"]))
-
-    return handle
-
-
-def _events(space: Workspace) -> Handler:
-    """A job's snapshots as server-sent events, one whenever it has changed, until it has ended."""
-
-    async def handle(request: Request) -> Response:
-        first = await run_in_threadpool(jobs.job_of, space, request.path_params["id"])
-
-        async def events() -> AsyncIterator[str]:
-            job, before = first, ""
-            while not await request.is_disconnected():
-                job = await run_in_threadpool(jobs.job_of, space, job.id)
-                content = json.dumps(await run_in_threadpool(live.snapshot, space, job), allow_nan=False)
-                yield f"data: {content}\n\n" if content != before else ": unchanged\n\n"
-                before = content
-                if not job.active:
-                    return
-                await asyncio.sleep(BETWEEN)
-
-        return StreamingResponse(events(), media_type="text/event-stream")
 
     return handle
 

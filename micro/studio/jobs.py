@@ -156,7 +156,7 @@ def resumed(space: Workspace, name: str) -> Job:
     if job.active or job.state == "done":
         raise RunError(f"job {job.id} is {job.state}: there is nothing to go on with")
     if job.kind == "record":
-        raise RunError(f"job {job.id} recorded what came then, and keeps it; record anew for what comes now")
+        raise RunError(f"job {job.id} recorded what came then, and keeps it; record again for what comes now")
     words = [word for word in job.words if word != "--resume"]
     if "--out" in words and job.kind in ("run", "search", "fleet"):
         from micro.runs.folder import can_resume

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
 import csv
 import json
 import math
 import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from micro.errors import RunError
+from micro.live.record import Wanted
 from micro.live.recording import beside, label_folder
 from micro.live.source import parse_source
 from micro.studio import jobs, runs
+from micro.studio.events import job_events
 from micro.studio.requests import answered, body_of
 from micro.studio.workspace import Workspace, checked_name
 
@@ -36,7 +37,7 @@ def record_routes(space: Workspace) -> list[Route]:
     """Routes of recordings that are being made, of a folder."""
     return [
         Route("/api/live", answered(_start(space)), methods=["POST"]),
-        Route("/api/live/{id}/events", answered(_events(space))),
+        Route("/api/live/{id}/events", answered(job_events(space, snapshot, BETWEEN))),
     ]
 
 
@@ -72,9 +73,8 @@ def started(space: Workspace, body: dict[str, Any]) -> jobs.Job:
             words.append(f"--{key}={given}")
     folder = label_folder(space.uploads / name, str(body.get("label") or "").strip() or None)
     space.inside(*folder.relative_to(space.folder).parts)
-    for key in ("duration", "rate"):
-        if body.get(key) and not (0 < float(body[key]) < math.inf):
-            raise ValueError(f"{key} must be above 0")
+    duration, rate = (float(body[key]) if body.get(key) else None for key in ("duration", "rate"))
+    Wanted(duration=duration, rate=rate)  # refuses what the command would
     if body.get("run"):
         run = runs.folder_of(space, checked_name(str(body["run"]))).name
         scores = space.inside("scores", f"{name}-{time.strftime('%Y%m%d-%H%M%S')}.csv")
@@ -87,28 +87,6 @@ def _start(space: Workspace) -> Handler:
     async def handle(request: Request) -> Response:
         body = await body_of(request)
         return JSONResponse((await run_in_threadpool(started, space, body)).to_plain())
-
-    return handle
-
-
-def _events(space: Workspace) -> Handler:
-    """What has come as server-sent events, until the job has ended."""
-
-    async def handle(request: Request) -> Response:
-        first = await run_in_threadpool(jobs.job_of, space, request.path_params["id"])
-
-        async def events() -> AsyncIterator[str]:
-            job, before = first, ""
-            while not await request.is_disconnected():
-                job = await run_in_threadpool(jobs.job_of, space, job.id)
-                content = json.dumps(await run_in_threadpool(snapshot, space, job), allow_nan=False)
-                yield f"data: {content}\n\n" if content != before else ": unchanged\n\n"
-                before = content
-                if not job.active:
-                    return
-                await asyncio.sleep(BETWEEN)
-
-        return StreamingResponse(events(), media_type="text/event-stream")
 
     return handle
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 # Recordings that are drawn, points of each, and rows of the table that goes with the picture.
 MOST_DRAWN, MOST_POINTS, MOST_ROWS = 10, 1500, 50_000
-# Windows that lie further apart than so many of the usual steps have a gap between them.
+# Windows that lie further apart than this many of the usual steps have a gap between them.
 GAP = 2.5
 UNITS = ((7200.0, 60.0, "minutes"), (172_800.0, 3600.0, "hours"), (float("inf"), 86_400.0, "days"))
 
