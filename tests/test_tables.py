@@ -363,7 +363,7 @@ def test_labels_are_compared_as_they_are_meant(tmp_path, words, normal):
 
 
 def test_pieces_between_gaps_are_not_counted_as_recordings():
-    features = FrontEnd(window=16, hop=8)
+    features = FrontEnd("raw", 16, 8)
     _, note = split_healthy([2, 2, 200, 2, 2, 2], features, recordings=2)
     assert note.startswith("5 of 6 pieces between gaps in 2 healthy recordings were used whole, ")
     _, note = split_healthy([2, 2, 200, 2, 2, 2], features)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from micro.support.wording import lasting
+
 if TYPE_CHECKING:
     from rich.console import Group
 
@@ -54,14 +56,6 @@ def in_words(line: ProgressLine) -> str:
     if line.error is not None:
         text += f": {' '.join(line.error.split())}"
     return text if not line.remaining else f"{text}; about {lasting(line.remaining)} left"
-
-
-def lasting(seconds: float) -> str:
-    """A duration in words: '12 s', '3 min', '1 h 20 min'."""
-    minutes = round(seconds / 60)
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def _view(line: ProgressLine, trainings: list[Epoch]) -> Group:
