@@ -263,7 +263,7 @@ def _percent(value: float | None) -> str:
 
 
 def _seconds(value: float | None) -> str:
-    from micro.detection.rates import duration
+    from micro.support.wording import duration
 
     return "–" if value is None else duration(value)
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from micro.detection.rates import duration
 from micro.examination.classes import ClassifierTest
 from micro.examination.examine import Examined
 from micro.examination.words import verdict_of
 from micro.runs.report.confusion import confusion_of
 from micro.runs.report.over_time import Track, scores_over_time
 from micro.support.html import chart, drawing, page
+from micro.support.wording import duration
 
 
 def render_test(found: Examined) -> bytes:

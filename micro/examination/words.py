@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from micro.detection.rates import duration, false_alarm_words
+from micro.detection.rates import false_alarm_words
 from micro.examination.classes import ClassifierTest, LabelerTest
 from micro.examination.examine import Examined
 from micro.runs.assessment.alarms import DetectorTest, Event
-from micro.support.wording import counted, listed
+from micro.support.wording import counted, duration, listed
 
 
 def verdict_of(found: Examined) -> list[str]:
