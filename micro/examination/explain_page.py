@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from micro.detection.alarm_parts import Share
@@ -11,6 +13,8 @@ from micro.support.html import chart, drawing, figure, page, plain
 
 # Features drawn over time, columns of the picture, rows of a table, and alarms with a table.
 MOST_FEATURES, MOST_COLUMNS, MOST_ROWS, MOST_TABLES = 12, 400, 12, 20
+# Of a name beside a chart.
+MOST_LETTERS = 34
 
 
 def sentence_of(one: Explained, top: int = 3) -> str:
@@ -78,9 +82,9 @@ def parts_over_time(found: Explanation) -> dict[str, str] | None:
         interpolation="nearest",
         extent=(ends[0], max(ends[1], ends[0] + 1e-9), len(order) - 0.5, -0.5),
     )
-    labels = [str(found.features[place]) for place in order]
-    axes.set_yticks(range(len(order)), [plain(_short(label)) for label in labels], fontsize=9)
-    axes.set_xlabel("seconds" if timed else "windows")
+    labels = _labels([(found.features[place].channel, found.features[place].name) for place in order])
+    axes.set_yticks(range(len(order)), labels, fontsize=9)
+    axes.set_xlabel("time, s" if timed else "windows")
     drawn.colorbar(image, ax=axes, label="log10 of the part", shrink=0.9)
     data: dict[str, list[object]] = {"seconds": found.seconds.tolist(), "score": found.scores.tolist()}
     data |= {str(feature): parts[:, place].tolist() for place, feature in enumerate(found.features)}
@@ -100,7 +104,7 @@ def shares_chart(one: Explained, number: int) -> dict[str, str]:
     if shown and shown[0].usual is not None:
         axes.barh(places, [share.usual or 0.0 for share in shown], height=0.35, color="#c2881a", label="usually")
         axes.legend(frameon=False, loc="lower right", fontsize=9)
-    axes.set_yticks(places, [plain(_short(f"{share.channel}: {share.feature}")) for share in shown], fontsize=9)
+    axes.set_yticks(places, _labels([(share.channel, share.feature) for share in shown]), fontsize=9)
     axes.invert_yaxis()
     axes.set_xlabel("part of the score")
     data: dict[str, list[object]] = {
@@ -114,5 +118,8 @@ def shares_chart(one: Explained, number: int) -> dict[str, str]:
     return chart(f"{number}. {name}", f"{sentence_of(one)}", drawn, data)
 
 
-def _short(name: str, most: int = 34) -> str:
-    return name if len(name) <= most else f"{name[: most - 3]}..."
+def _labels(features: Sequence[tuple[str, str]]) -> list[str]:
+    """What features are called beside a chart, from channel and name: without a channel that all have; of long ones the end."""
+    several = len({channel for channel, _ in features}) > 1
+    names = [f"{channel}: {name}" if several else name for channel, name in features]
+    return [plain(name if len(name) <= MOST_LETTERS else f"…{name[1 - MOST_LETTERS :]}") for name in names]

@@ -54,13 +54,14 @@ def layers(report: RunReport) -> dict[str, str]:
     ram.barh(places, [row.held_bytes for row in rows], color="#0b6e99")
     flash.set_yticks(places, [f"{row.index} {row.op}" for row in rows], fontsize=9)
     flash.invert_yaxis()
-    flash.set_xlabel("bytes of constants, in flash")
-    ram.set_xlabel("bytes held while it runs, in RAM")
+    flash.set_xlabel("flash, bytes")
+    ram.set_xlabel("RAM, bytes")
     largest = max(rows, key=lambda row: row.weight_bytes)
     peak = max(rows, key=lambda row: row.held_bytes)
     footprint = report.footprint
     says = (
-        f"By operator, in the order in which they run. Most constants: {largest.index} {largest.op} with "
+        f"Constants in flash, and what RAM holds while it runs, by operator in their order. "
+        f"Most constants: {largest.index} {largest.op} with "
         f"{largest.weight_bytes:,} bytes of {footprint.model_bytes:,}; most held: {peak.index} {peak.op} with "
         f"{peak.held_bytes:,}. The arena takes {footprint.ram_bytes:,} bytes on a 32-bit chip, of them "
         f"{footprint.activation_bytes:,} for activations."
