@@ -200,14 +200,16 @@ def firmwares():
     return {
         "learns": learning(WHOLE, **LIMITS),
         "learns_fixed": learning(FIXED, **FIXED_LIMITS),
-        "reconstruction": detector(WHOLE, "reconstruction", clear_threshold=0.9, clear_after=2, **HITS, **LIMITS),
+        "reconstruction": detector(
+            WHOLE, "reconstruction", clear_threshold=0.9, clear_after=2, off_rms=(0.01, 0.02), **HITS, **LIMITS
+        ),
         "distance": detector(FIXED, "distance", **HITS, **FIXED_LIMITS),
-        "margin": detector(FIXED_FRAMES, "margin"),
+        "margin": detector(FIXED_FRAMES, "margin", off_rms=(0.0, 30.0)),
         "residual": detector(FRAMES, "residual", **LIMITS),
         "residual_raw": detector(RAW, "residual"),
         "filtered": replace(detector(FILTERED, "reconstruction", **LIMITS), diagnosis=DIAGNOSING),
         "filtered_frames": stage(FIXED_FILTERED, 3, Labeler(0.1, 3, ("a", "b", "c"), (3, -5, 2), **HITS, **FIXED_LIMITS)),
-        "joined": detector(JOINED, "reconstruction", **HITS),
+        "joined": detector(JOINED, "reconstruction", off_rms=(0.01, 0.0), **HITS),
         "picture": stage(PICTURE, 3, Recognizer(0.1, ("a", "b", "c"), (3, 5, 2))),
         "once": stage(JOINED, 3, Recognizer(0.1, ("a", "b", "c"), (3, 5, 2), suppression=3, **HITS, **LIMITS)),
         "labels": stage(FIXED_JOINED, 3, Labeler(0.1, 3, ("a", "b", "c"), (3, -5, 2), **HITS, **FIXED_LIMITS)),

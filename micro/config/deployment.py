@@ -77,6 +77,7 @@ class DetectConfig(Section):
     clear_after: Annotated[int, Field(ge=1, le=LARGEST_CLEAR_AFTER)] = 1
     saturation: PositiveFloat | None = None
     max_saturated: Annotated[int, Field(ge=0, le=LARGEST_MAX_SATURATED)] = 0
+    off_rms: PositiveFloat | dict[str, PositiveFloat] | None = None
 
     @model_validator(mode="after")
     def _whole(self) -> DetectConfig:

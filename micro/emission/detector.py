@@ -84,7 +84,14 @@ def detector_files(
         raise ConversionError(
             "a detector that learns its machine has one threshold, and this one has one for each mode"
         )
+    if learns and detector.off_rms:
+        raise ConversionError(
+            "a detector that learns its machine refuses one that is off by its own limit; leave off_rms out"
+        )
     whole = front_end.whole if isinstance(front_end, Hops) else front_end
+    channels = whole.main.channels if isinstance(whole, JoinedFrontEnd) else whole.channels
+    if detector.off_rms and len(detector.off_rms) != channels:
+        raise ConversionError(f"off_rms has {len(detector.off_rms)} limits, and there are {channels} channels")
     if detector.modes is not None and whole.conditioning.changes:
         raise ConversionError(
             "operating modes are told apart by each sample, and this front end filters or decimates them"

@@ -57,6 +57,7 @@ class Machine:
 # `values` ends the macro that counts the values of a window where there are several, and is empty where there is one.
 PLAIN_STAGE: dict[str, object] = {
     "modes": None,
+    "off": False,
     "stage": "detector",
     "monitored": True,
     "summarizes": False,

@@ -228,7 +228,8 @@ def faults_of(decider: Decider, frames: Frames) -> np.ndarray:
         used = source.used()
         # Limits of saturation are the main source's. The last is of windows without one of this source.
         own = np.append(faults(_NO_LIMITS, used.frames), int(Fault.SOURCE))[used.chosen]
-        faulty = np.where(faulty == 0, own, faulty)
+        none = (faulty == 0) | ((faulty == Fault.MACHINE_OFF) & (own != 0))
+        faulty = np.where(none, own, faulty)
     return faulty
 
 

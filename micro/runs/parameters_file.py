@@ -21,7 +21,7 @@ from micro.tflite.graph import read
 # The ending of the file in a recalibrated run's firmware folder.
 PARAMETERS = "_parameters.bin"
 # What a detector has besides that a record does not hold.
-FIXED_IN_FIRMWARE = ("min_hits", "history", "clear_after", "saturation", "max_saturated")
+FIXED_IN_FIRMWARE = ("min_hits", "history", "clear_after", "saturation", "max_saturated", "off_rms")
 
 
 @dataclass(frozen=True)
