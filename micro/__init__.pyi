@@ -111,6 +111,7 @@ from micro.signal.diagnosis import diagnose as diagnose
 from micro.signal.severity import vibration_zone as vibration_zone
 from micro.signal.shaft_speed import ShaftSpeed as ShaftSpeed
 from micro.signal.shaft_speed import estimate_speed as estimate_speed
+from micro.signal.tachometer import Tachometer as Tachometer
 from micro.signal.velocity import velocity_rms as velocity_rms
 from micro.streaming.step_model import stream as stream
 from micro.streaming.streamed import Streamed as Streamed

@@ -32,6 +32,7 @@ from micro.runs.firmware import Firmware
 from micro.runs.text_device import TextFirmware
 from micro.signal import Filter, FrontEnd, JoinedFrontEnd, Scaling, Source
 from micro.signal.bearing_monitor import BearingMonitor, Diagnosing
+from micro.signal.tachometer import Tachometer
 from micro.signal.velocity import Vibration
 from micro.streaming.step_model import stream
 
@@ -215,10 +216,10 @@ def firmwares():
         "labels": stage(FIXED_JOINED, 3, Labeler(0.1, 3, ("a", "b", "c"), (3, -5, 2), **HITS, **FIXED_LIMITS)),
         "many": stage(WHOLE, 32, Labeler(0.1, 3, tuple(f"label {n}" for n in range(32)), (3,) * 32, **LIMITS)),
         "number": stage(FIXED, 1, numbers(lowest=0.5, highest=2.0, **FIXED_LIMITS)),
-        "modes": by_speed(WHOLE, **HITS, **LIMITS),
+        "modes": replace(by_speed(WHOLE, **HITS, **LIMITS), tachometer=Tachometer(2, 50.0, 3000.0)),
         "modes_fixed": by_speed(FIXED),
         "orders": detector(ORDERS, "reconstruction"),
-        "orders_fixed": by_speed(FIXED_ORDERS),
+        "orders_fixed": replace(by_speed(FIXED_ORDERS), tachometer=Tachometer(1, 1500.0, 3000.0)),
         "estimated": detector(ESTIMATED, "reconstruction", **LIMITS),
         "estimated_fixed": detector(
             replace(ESTIMATED, arithmetic="fixed", full_scale=8.0), "reconstruction", **FIXED_LIMITS

@@ -12,6 +12,7 @@ from micro.detection.detector import LARGEST_CLEAR_AFTER
 from micro.detection.recognizer import LARGEST_SUPPRESSION
 from micro.detection.sensor import LARGEST_MAX_SATURATED
 from micro.detection.threshold import Calibration
+from micro.signal.tachometer import MOST_PULSES
 from micro.support.c_names import LONGEST, as_identifier, identifier
 from micro.targets.boards import board_of
 from micro.targets.cores import Runtime, core_of
@@ -126,10 +127,12 @@ class FirmwareConfig(Section):
 
     With `streaming` the student runs at every hop on the newest rows of features alone, and keeps what it has computed of
     earlier ones: the same outputs for fewer instructions and less RAM, of a student with `padding = "valid"`.
+    `pulses_per_revolution` is of a tachometer from whose pulses the firmware tells the speed of a shaft.
     """
 
     name: str = NAMELESS
     streaming: bool = False
+    pulses_per_revolution: Annotated[int, Field(ge=1, le=MOST_PULSES)] | None = None
 
     @model_validator(mode="after")
     def _is_identifier(self) -> FirmwareConfig:

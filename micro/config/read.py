@@ -52,6 +52,7 @@ from micro.config.section import Section, Texts, tables, with_paths
 from micro.config.sources import SourceConfig, require_sources, with_source_folders
 from micro.config.standstill import require_off_fits
 from micro.config.streaming import require_streaming
+from micro.config.tachometer import tachometer_for
 from micro.config.teacher_inputs import require_teacher_inputs, with_teacher_features
 from micro.config.teacher_kinds import require_teacher
 from micro.config.text import require_labels_alone, require_no_text, require_text
@@ -152,6 +153,7 @@ class Config(Section):
             int8 = all(stage.activations == "int8" for stage in self.compress if isinstance(stage, QuantizeStage))
             rpm = speed_beside(self.bearing, self.data, self.teacher.columns)
             require_modes_fit(self.modes, self.task, self.data, self.features, self.sources, int8, learns, rpm)
+        tachometer_for(self.firmware.pulses_per_revolution, self.features, self.modes)
         self._of_text()
         return self
 

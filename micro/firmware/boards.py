@@ -58,6 +58,7 @@ class Machine:
 PLAIN_STAGE: dict[str, object] = {
     "modes": None,
     "off": False,
+    "tachometer": None,
     "stage": "detector",
     "monitored": True,
     "summarizes": False,
