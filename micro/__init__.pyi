@@ -37,6 +37,7 @@ from micro.detection.labeler import Labeling as Labeling
 from micro.detection.labeler import make_labeler as make_labeler
 from micro.detection.modes import Modes as Modes
 from micro.detection.modes import Ranges as Ranges
+from micro.detection.mounted_sensor import MountedSensor as MountedSensor
 from micro.detection.predictor import Predictor as Predictor
 from micro.detection.recognizer import Recognition as Recognition
 from micro.detection.recognizer import Recognizer as Recognizer

@@ -59,6 +59,7 @@ PLAIN_STAGE: dict[str, object] = {
     "modes": None,
     "off": False,
     "tachometer": None,
+    "sensor_channels": None,
     "stage": "detector",
     "monitored": True,
     "summarizes": False,

@@ -250,7 +250,9 @@ def stage_files(firmware: Firmware, graph: Graph, digest: str, name: str) -> dic
         return estimator_files(*around, firmware.decider, graph, digest, name)
     if isinstance(firmware.decider, Labeler):
         return labeler_files(*around, firmware.decider, graph, digest, name)
-    return detector_files(*around, firmware.decider, graph, digest, name, firmware.commissioning)
+    return detector_files(
+        *around, firmware.decider, graph, digest, name, firmware.commissioning, firmware.sensor_channels
+    )
 
 
 def windows_of(firmware: Firmware, kept: np.ndarray) -> Frames:
@@ -306,6 +308,7 @@ def _context(
         **_sources(firmware, samples, name, channels[1:]),
         "decimate": front_end.decimate,
         "tachometer": firmware.tachometer,
+        "sensor_channels": firmware.sensor_channels,
         "speed_channel": getattr(front_end, "orders", None) == "channel",
         "sample_rate": front_end.sample_rate,
         "machines": MACHINES,

@@ -41,6 +41,7 @@ class Firmware:
     whole window on both give the same. With `commissioning` the detector learns scaling and threshold of its machine from the
     first windows after a reset. `vibration` is what is measured next to all that, which nothing else depends on, and
     so is `diagnosis`. `tachometer` is the pin from which the speed of a shaft comes, where there is one.
+    `sensor_channels` are those of a device's own sensor, of which its records tell; None where they do not.
     """
 
     front_end: AnyFrontEnd
@@ -52,6 +53,7 @@ class Firmware:
     vibration: Vibration | None = None
     diagnosis: Diagnosing | None = None
     tachometer: Tachometer | None = None
+    sensor_channels: int | None = None
 
     @property
     def hops(self) -> Hops | None:
@@ -141,6 +143,7 @@ def load_firmware(run_folder: str | Path) -> Firmware:
         learns,
         *measured,
         tachometer_for(pulses, config.features, config.modes),
+        config.firmware.sensor_channels,
     )
     return Firmware(report.features, scaling, content, decider, *about)
 

@@ -45,6 +45,7 @@ ENDINGS = (
     "_slots",
     "_diagnosis",
     "_tachometer",
+    "_sensor",
     "_recognizer",
     "_class_name",
     "_labeler",
