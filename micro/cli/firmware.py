@@ -85,8 +85,9 @@ def new_firmware(
 @click.option("--from", "old", required=True, type=click.Path(file_okay=False), help="Run that their firmware is from.")
 @click.option("--out", required=True, type=click.Path(dir_okay=False), help="File to write.")
 @click.option("--counter", type=click.IntRange(0, 2**32 - 1), help="Number of the record. [default: recalibrations]")
+@click.option("--sensor", type=click.Path(dir_okay=False), help="TOML file on the device's own sensor.")
 @as_json
-def update(run_folder: str, old: str, out: str, counter: int | None, as_json: bool) -> None:
+def update(run_folder: str, old: str, out: str, counter: int | None, sensor: str | None, as_json: bool) -> None:
     """Write a record of RUN's threshold and scaling for devices whose firmware was made from another run, OLD.
 
     A device takes it without new firmware: NAME_slots_install of NAME_record.h. Model, front end and score must be the same.
@@ -94,10 +95,11 @@ def update(run_folder: str, old: str, out: str, counter: int | None, as_json: bo
     \b
     Example:
       keras-kd update runs/pump-7 --from runs/pump --out pump-7.bin
+      keras-kd update runs/pump --from runs/pump --sensor sensor.toml --out pump-x.bin
     """
     from micro.runs.parameters_file import update_parameters
 
-    written = update_parameters(run_folder, old, out, counter)
+    written = update_parameters(run_folder, old, out, counter, sensor)
     if as_json:
         print_json({**dataclasses.asdict(written), "path": str(written.path)})
     else:

@@ -65,7 +65,8 @@ def modes_of(ranges: Ranges | None, recording: Recording, starts: np.ndarray, wi
 
 @dataclass(frozen=True)
 class Unjudged:
-    """Of all windows of a run's recordings those in which the machine is off, and those of unknown operating mode."""
+    """Of all windows of a run's recordings those in which the machine is off, and those of unknown operating mode, 0 without
+    modes."""
 
     windows: int
     off: int
@@ -73,7 +74,7 @@ class Unjudged:
 
 
 def unjudged_of(modes: Sequence[np.ndarray]) -> Unjudged | None:
-    """How many windows are not judged; None where there are no modes."""
+    """How many windows are not judged; None where neither modes nor `off_rms` tell."""
     if not modes:
         return None
     found = np.concatenate(modes)

@@ -15,6 +15,7 @@ from micro.emission.c_array import write_sources
 from micro.emission.c_text import CArray, c_array, float_text, render
 from micro.emission.commissioning import commissioning_files
 from micro.emission.front_end import front_end_files
+from micro.emission.mounted_sensor import sensor_files
 from micro.emission.parameters import parameters_context
 from micro.emission.sensor import stage_context
 from micro.errors import ConversionError
@@ -74,17 +75,28 @@ def detector_files(
     digest: str,
     name: str,
     commissioning: Commissioning | None = None,
+    sensor_channels: int | None = None,
 ) -> dict[str, bytes]:
     """Contents of the eight files by name, and of two for each further source; raises as `emit_detector`.
 
-    With `commissioning` four more, of a detector that learns its machine; raises as `commissioning_files`, too.
+    With `sensor_channels` two more, of a device's own sensor that gives so many values and of which records tell. With
+    `commissioning` four more, of a detector that learns its machine; raises as `commissioning_files`, too.
     """
     learns = commissioning is not None
     if learns and detector.modes is not None:
         raise ConversionError(
             "a detector that learns its machine has one threshold, and this one has one for each mode"
         )
+    if learns and sensor_channels is not None:
+        raise ConversionError("a device that learns its machine learns its sensor, too: leave sensor_channels out")
+    if learns and detector.off_rms:
+        raise ConversionError(
+            "a detector that learns its machine refuses one that is off by its own limit; leave off_rms out"
+        )
     whole = front_end.whole if isinstance(front_end, Hops) else front_end
+    channels = whole.main.channels if isinstance(whole, JoinedFrontEnd) else whole.channels
+    if detector.off_rms and len(detector.off_rms) != channels:
+        raise ConversionError(f"off_rms has {len(detector.off_rms)} limits, and there are {channels} channels")
     if detector.modes is not None and whole.conditioning.changes:
         raise ConversionError(
             "operating modes are told apart by each sample, and this front end filters or decimates them"
@@ -93,8 +105,9 @@ def detector_files(
     files = {
         f"{name}_{part}.{end}": f"{part}.{end}.j2" for part in ("detector", "parameters", "record") for end in "hc"
     }
-    context |= parameters_context(front_end, scaling, detector, graph, digest, name)
+    context |= parameters_context(front_end, scaling, detector, graph, digest, name, sensor_channels)
     made = {file: render(template, context).encode() for file, template in files.items()}
+    made |= sensor_files(context, name)
     places = detector.score.places
     if commissioning is not None:
         made |= commissioning_files(front_end, commissioning, graph, digest, name, context)

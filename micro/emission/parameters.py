@@ -24,6 +24,7 @@ from micro.detection.record import (
     RecordStatus,
 )
 from micro.emission.front_end import input_scale, scaled_parts, scaling_arrays, scaling_field, source_prefix
+from micro.emission.mounted_sensor import sensor_context
 from micro.signal import AnyFrontEnd, FrontEnd, Hops, JoinedFrontEnd, Scaling
 from micro.support.c_names import CNames
 from micro.tflite.graph import Graph
@@ -65,9 +66,16 @@ def made_for_of(around: AnyFrontEnd | Hops, detector: Detector, digest: str) -> 
 
 
 def parameters_context(
-    around: AnyFrontEnd | Hops, scaling: Scaling, detector: Detector, graph: Graph, digest: str, name: str
+    around: AnyFrontEnd | Hops,
+    scaling: Scaling,
+    detector: Detector,
+    graph: Graph,
+    digest: str,
+    name: str,
+    sensor_channels: int | None = None,
 ) -> dict[str, Any]:
-    """For the templates of NAME_parameters and NAME_record."""
+    """For the templates of NAME_parameters and NAME_record; `sensor_channels` are those of a device's own sensor, of which
+    records tell, None where they do not."""
     parameters = parameters_of(around, scaling, detector, graph, digest)
     content = parameters.to_bytes()
     scalings, at = [], HEADER.size + THRESHOLDS.size * len(parameters.thresholds)
@@ -92,6 +100,7 @@ def parameters_context(
             }
         )
         at += len(packed)
+    of_sensor = sensor_context(front_end, sensor_channels, len(content), name)
     made_for = (parameters.made_for.model, parameters.made_for.front_end, parameters.made_for.score)
     return {
         "parameters_guard": CNames(name).guard("parameters"),
@@ -109,9 +118,9 @@ def parameters_context(
         "counter_at": HEADER.size - 4,
         "threshold_at": HEADER.size,
         "thresholds_size": THRESHOLDS.size * len(parameters.thresholds),
-        "record_size": len(content),
+        **of_sensor,
         "block": BLOCK,
-        "slot_size": -(-len(content) // BLOCK) * BLOCK,
+        "slot_size": -(-of_sensor["record_size"] // BLOCK) * BLOCK,
         "statuses": [{"name": each.name, "value": int(each), "says": SAYS[each]} for each in RecordStatus],
     }
 

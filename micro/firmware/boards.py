@@ -57,6 +57,9 @@ class Machine:
 # `values` ends the macro that counts the values of a window where there are several, and is empty where there is one.
 PLAIN_STAGE: dict[str, object] = {
     "modes": None,
+    "off": False,
+    "tachometer": None,
+    "sensor_channels": None,
     "stage": "detector",
     "monitored": True,
     "summarizes": False,

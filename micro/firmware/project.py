@@ -23,6 +23,7 @@ from micro.emission.labeler import labeler_files
 from micro.emission.recognizer import recognizer_files
 from micro.emission.sensor import sources_context
 from micro.emission.summary import PERIOD, summary_files
+from micro.emission.tachometer import tachometer_files
 from micro.emission.vibration import vibration_files
 from micro.errors import RunError
 from micro.firmware.boards import BOARDS, MACHINES
@@ -231,6 +232,10 @@ def project_files(
         stage |= summary_files(*around, vibration=firmware.vibration is not None, period=period)
     if firmware.vibration is not None:
         stage |= vibration_files(firmware.vibration, digest, name, context["stage"])
+    if firmware.tachometer is not None:
+        modes = getattr(firmware.decider, "modes", None)
+        ranges = None if modes is None else modes.ranges
+        stage |= tachometer_files(firmware.tachometer, firmware.front_end, ranges, name)
     if firmware.diagnosis is not None:
         stage |= diagnosis_files(firmware.diagnosis.monitor, name)
     return assembled(stage, firmware.deployed, context, common, board, runtime, class_names=class_names)
@@ -245,7 +250,9 @@ def stage_files(firmware: Firmware, graph: Graph, digest: str, name: str) -> dic
         return estimator_files(*around, firmware.decider, graph, digest, name)
     if isinstance(firmware.decider, Labeler):
         return labeler_files(*around, firmware.decider, graph, digest, name)
-    return detector_files(*around, firmware.decider, graph, digest, name, firmware.commissioning)
+    return detector_files(
+        *around, firmware.decider, graph, digest, name, firmware.commissioning, firmware.sensor_channels
+    )
 
 
 def windows_of(firmware: Firmware, kept: np.ndarray) -> Frames:
@@ -300,6 +307,8 @@ def _context(
         "channel_names": channels[0] if channels else (),
         **_sources(firmware, samples, name, channels[1:]),
         "decimate": front_end.decimate,
+        "tachometer": firmware.tachometer,
+        "sensor_channels": firmware.sensor_channels,
         "speed_channel": getattr(front_end, "orders", None) == "channel",
         "sample_rate": front_end.sample_rate,
         "machines": MACHINES,

@@ -41,4 +41,4 @@ def stage_context(decider: Decider) -> dict[str, Any]:
     # A classifier's margin is no anomaly score, of which a baseline was kept; logs do not tell operating modes.
     monitored = decider.score.kind != "margin" and decider.modes is None
     own = {"monitored": monitored, "summarizes": monitored, "predicts": bool(decider.score.places)}
-    return {**PLAIN_STAGE, **own, "modes": modes_context(decider.modes)}
+    return {**PLAIN_STAGE, **own, "modes": modes_context(decider.modes), "off": any(decider.off_rms)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -19,6 +20,8 @@ from micro.support.wording import counted
 
 # Lines other than rows of which the text is kept, and how a device's self-test begins its own.
 MOST_SKIPPED, SELF_TEST = 100, "self-test:"
+# A row of a window in which the machine was off, which has no score and is no fault.
+MACHINE_OFF = re.compile(r"(?<![\w ])machine off(?![\w ])")
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,8 @@ def read_log(path: str | Path, unit: float | None, block: int, *, device: str | 
     devices: dict[str, int] = {}
     columns: tuple[int, ...] = ()
     lines = 0
-    for rows in _rows(path, unit):
+    off: list[int] = []
+    for rows in _rows(path, unit, off):
         if isinstance(rows, Skipped):
             lines += 1
             if len(skipped) < MOST_SKIPPED or rows.text.startswith(SELF_TEST):
@@ -84,14 +88,15 @@ def read_log(path: str | Path, unit: float | None, block: int, *, device: str | 
         raise DataError(
             f"{path} has no row of device {excerpt(device)}, but of {', '.join(devices) or 'none that is named'}"
         )
-    return _log(path, sessions, block, columns, _skipped_notes(skipped, lines), skipped)
+    notes = [*_skipped_notes(skipped, lines), *_off_note(len(off))]
+    return _log(path, sessions, block, columns, notes, skipped)
 
 
 def devices_of(path: str | Path) -> list[str]:
     """The devices that a log names, in its order; none of a log that cannot be read, whose reading says why."""
     names: dict[str, None] = {}
     try:
-        for rows in _rows(Path(path), 1.0):
+        for rows in _rows(Path(path), 1.0, []):
             if not isinstance(rows, Skipped):
                 _, first = np.unique(rows.devices, return_index=True)
                 names |= dict.fromkeys(str(rows.devices[place]) for place in np.sort(first))
@@ -100,9 +105,9 @@ def devices_of(path: str | Path) -> list[str]:
     return [name for name in names if name]
 
 
-def _rows(path: Path, unit: float | None) -> Iterator[Rows | Skipped]:
-    """Rows in the format of the first line."""
-    read = blocks(path)
+def _rows(path: Path, unit: float | None, off: list[int]) -> Iterator[Rows | Skipped]:
+    """Rows in the format of the first line, without those of a machine that was off, whose numbers are put into `off`."""
+    read = _without_off(blocks(path), off)
     before: list[Block] = []
     for block in read:
         before.append(block)
@@ -111,6 +116,18 @@ def _rows(path: Path, unit: float | None) -> Iterator[Rows | Skipped]:
             rows = json_rows if first.startswith("{") else csv_rows
             return rows(path, chain(before, read), unit)
     return csv_rows(path, iter(before), unit)
+
+
+def _without_off(read: Iterator[Block], off: list[int]) -> Iterator[Block]:
+    """The blocks with empty lines in place of rows of a machine that was off."""
+    for block in read:
+        places = {place for place, line in enumerate(block.lines) if MACHINE_OFF.search(line)}
+        off.extend(block.first + place for place in sorted(places))
+        yield (
+            replace(block, lines=["" if n in places else line for n, line in enumerate(block.lines)])
+            if places
+            else block
+        )
 
 
 def _chosen(rows: Rows, which: np.ndarray) -> Rows:
@@ -177,6 +194,11 @@ def _unique_names(sessions: Sequence[Session]) -> tuple[str, ...]:
     names = [_name(session) for session in sessions]
     counts = Counter(names)
     return tuple(name if counts[name] == 1 else f"{name} (row {session.row})" for name, session in zip(names, sessions))
+
+
+def _off_note(count: int) -> list[str]:
+    """A note on rows of windows in which the machine was off."""
+    return [f"in {counted(count, 'row')} the machine was off; they are left out"] if count else []
 
 
 def _skipped_notes(skipped: Sequence[Skipped], count: int) -> list[str]:
