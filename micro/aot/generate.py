@@ -158,12 +158,19 @@ def static_size(tflite: TfliteLike, storage: Storage = "auto", weights: Weights 
 
 
 def static_files(
-    tflite: TfliteLike, name: str, storage: Storage = "auto", marks: str = "", weights: Weights = "constant"
+    tflite: TfliteLike,
+    name: str,
+    storage: Storage = "auto",
+    marks: str = "",
+    weights: Weights = "constant",
+    *,
+    with_detector: bool = False,
 ) -> dict[str, bytes]:
     """Contents of the files by name; raises as `generate`.
 
     `marks` names a header with `operator_done(number)`, which is called after each operator, or after each row where several
-    are computed row by row; none where it is empty.
+    are computed row by row; none where it is empty. `with_detector` is whether records of weights must have a score and
+    parameters attached that NAME_record.h takes.
     """
     context: dict[str, Any] = {
         **CNames(name).context("static"),
@@ -178,6 +185,7 @@ def static_files(
             **context["block"],
             "weights_guard": CNames(name).guard("weights"),
             "only_reads": True,
+            "with_detector": with_detector,
         }
         made |= {f"{name}_weights.{end}": render(f"weights.{end}.j2", context).encode() for end in "hc"}
     return made

@@ -106,6 +106,10 @@ def _read(reader: Callable[[bytes], T], content: bytes, file: str) -> T:
 
 def _held(record: Any) -> dict[str, Any]:
     """What a record of weights holds."""
+    from micro.detection.score_record import attached_parameters
+
+    parameters = attached_parameters(record.attached)
+    pairs = () if parameters is None else ("threshold", "clear_threshold")
     return {
         "kind": "weights",
         "counter": record.counter,
@@ -115,6 +119,7 @@ def _held(record: Any) -> dict[str, Any]:
         "weights_bytes": len(record.block),
         "self_test_windows": len(record.windows),
         "attached_bytes": len(record.attached),
+        **{name: getattr(parameters, name) for name in pairs},
     }
 
 

@@ -74,12 +74,20 @@ def detector_files(
     digest: str,
     name: str,
     commissioning: Commissioning | None = None,
+    *,
+    exchangeable: bool = False,
 ) -> dict[str, bytes]:
     """Contents of the eight files by name, and of two for each further source; raises as `emit_detector`.
 
-    With `commissioning` four more, of a detector that learns its machine; raises as `commissioning_files`, too.
+    With `commissioning` four more, of a detector that learns its machine; raises as `commissioning_files`, too. With
+    `exchangeable` it takes the numbers of the model's weights in use, of static C with exchangeable weights.
     """
     learns = commissioning is not None
+    if exchangeable and (learns or isinstance(front_end, Hops)):
+        raise ConversionError(
+            "weights are exchanged with parameters from training and of whole windows, and this detector "
+            f"{'learns its machine' if learns else 'takes hops'}"
+        )
     if learns and detector.modes is not None:
         raise ConversionError(
             "a detector that learns its machine has one threshold, and this one has one for each mode"
@@ -93,12 +101,14 @@ def detector_files(
     files = {
         f"{name}_{part}.{end}": f"{part}.{end}.j2" for part in ("detector", "parameters", "record") for end in "hc"
     }
-    context |= parameters_context(front_end, scaling, detector, graph, digest, name)
+    context |= parameters_context(front_end, scaling, detector, graph, digest, name, exchangeable=exchangeable)
+    if exchangeable and detector.score.kind == "distance":
+        context["arrays"] = []  # they stand in NAME_record.c
     made = {file: render(template, context).encode() for file, template in files.items()}
     places = detector.score.places
     if commissioning is not None:
         made |= commissioning_files(front_end, commissioning, graph, digest, name, context)
-    more = {"with_parameters": True, "keeps_values": learns}
+    more = {"with_parameters": True, "keeps_values": learns, "exchangeable": exchangeable}
     return {**front_end_files(front_end, scaling, graph, digest, name, places, **more), **made}
 
 

@@ -29,6 +29,7 @@ def stage_context(
         **CNames(name).context(stage),
         "stage": stage,
         "modes": None,
+        "exchangeable": False,
         "missing_hops": warm_up,
         "digest": digest,
         "fixed": fixed,

@@ -9,6 +9,7 @@ from typing import Any, get_args
 
 import numpy as np
 
+from micro.aot.block import Weights
 from micro.datasets.pieces import evenly_spaced
 from micro.detection.detector import Detector
 from micro.detection.estimator import Estimator, Estimators
@@ -27,6 +28,7 @@ from micro.emission.vibration import vibration_files
 from micro.errors import RunError
 from micro.firmware.boards import BOARDS, MACHINES
 from micro.firmware.diagnosis import diagnosis_context, require_room
+from micro.firmware.exchangeable import require_exchangeable
 from micro.firmware.expected import expected
 from micro.firmware.forward import forward_context
 from micro.firmware.layout import Runtime, assembled
@@ -74,6 +76,7 @@ def new_firmware(
     chip: str | None = None,
     clock: str | None = None,
     forward: Sequence[str] = (),
+    weights: Weights = "constant",
 ) -> tuple[Path, ...]:
     """Write a firmware project of a finished run: front end, model, last stage, a sensor to fill in, and a self-test.
 
@@ -94,6 +97,8 @@ def new_firmware(
         clock: Its clock, such as '32MHz'; None for its highest.
         forward: What the program prints in place of results, a line each, for `keras-kd record`: 'samples', 'scores' or
             'features', or several of them.
+        weights: 'constant' for a model that is compiled in for good; 'exchangeable' for one whose numbers, with those of its
+            detector, `update_model` writes as bytes for devices later. Of static C and a detector alone.
 
     Returns: the paths written. The same run gives the same bytes.
 
@@ -115,16 +120,23 @@ def new_firmware(
     """
     if board not in BOARDS:
         raise ValueError(f"board must be one of {', '.join(BOARDS)}, got {board!r}")
-    if runtime not in get_args(Runtime):
-        raise ValueError(f"runtime must be one of {', '.join(get_args(Runtime))}, got {runtime!r}")
+    for what, value, known in (("runtime", runtime, get_args(Runtime)), ("weights", weights, get_args(Weights))):
+        if value not in known:
+            raise ValueError(f"{what} must be one of {', '.join(known)}, got {value!r}")
     report, config = read_run(Path(run_folder))
     paces = real_times(report, config, None, chip, None if clock is None else parse_clock(clock, "clock"))
     if report.predictor is not None:
         if forward:
             raise RunError(f"{run_folder} is a run on text, which has no samples, features or scores to forward")
+        if weights == "exchangeable":
+            raise RunError(
+                f"{run_folder} is a run on text; weights are exchanged together with a detector's parameters"
+            )
         files = text_project(run_folder, config.firmware.name, board, runtime, windows)
         return write_folder(directory, files)
     firmware = load_firmware(run_folder)
+    if weights == "exchangeable":
+        require_exchangeable(firmware, str(run_folder), "take weights 'constant'", runtime)
     require_room(report, firmware.diagnosis, chip or config.budget.board)
     if firmware.hops is not None and runtime != "static":
         raise RunError(
@@ -151,6 +163,7 @@ def new_firmware(
             paces,
             _period(Path(run_folder)),
             forward,
+            weights,
         ),
     )
 
@@ -210,34 +223,46 @@ def project_files(
     paces: Sequence[RealTime | str] = (),
     period: int = PERIOD,
     forward: Sequence[str] = (),
+    weights: Weights = "constant",
 ) -> dict[str, bytes]:
     """Contents of a project's files by path; ValueError where two files would have one path.
 
     `image_size` is the height and width of pictures, whose pixels are the sensor's samples. `channels` are the names of a
     sample's, of the main source and of each further one. `paces` say whether it keeps up with its sensor. `period` is how many
-    windows a summary is proposed to have. `forward` is what the program prints in place of results.
+    windows a summary is proposed to have. `forward` is what the program prints in place of results. `weights` are as of
+    `new_firmware`.
     """
     graph, digest = read(firmware.deployed), sha256(firmware.deployed)
     context = _context(firmware, frames, name, digest, board, runtime, channels)
-    context |= {**pixels_context(firmware.front_end, image_size), **_pace(firmware, paces)}
+    exchangeable = weights == "exchangeable"
+    context |= {
+        "exchangeable": exchangeable,
+        **pixels_context(firmware.front_end, image_size),
+        **_pace(firmware, paces),
+    }
     common = COMMON
     if forward:
         inputs = firmware.newest(np.zeros((1, *firmware.front_end.shape), np.int8)).size
         context["forward"] = forward_context(firmware, forward, channels[0] if channels else (), inputs)
         common = {**COMMON, "app.c": "common/forward.c.j2"}
-    stage = stage_files(firmware, graph, digest, name)
+    stage = stage_files(firmware, graph, digest, name, exchangeable=exchangeable)
     if context["summarizes"] and isinstance(firmware.decider, Detector):
         around = (firmware.hops or firmware.front_end, firmware.decider, digest, name, firmware.commissioning)
-        stage |= summary_files(*around, vibration=firmware.vibration is not None, period=period)
+        vibrates = firmware.vibration is not None
+        stage |= summary_files(*around, vibration=vibrates, period=period, exchangeable=exchangeable)
     if firmware.vibration is not None:
         stage |= vibration_files(firmware.vibration, digest, name, context["stage"])
     if firmware.diagnosis is not None:
         stage |= diagnosis_files(firmware.diagnosis.monitor, name)
-    return assembled(stage, firmware.deployed, context, common, board, runtime, class_names=class_names)
+    return assembled(
+        stage, firmware.deployed, context, common, board, runtime, class_names=class_names, weights=weights
+    )
 
 
-def stage_files(firmware: Firmware, graph: Graph, digest: str, name: str) -> dict[str, bytes]:
-    """Front end and last stage."""
+def stage_files(
+    firmware: Firmware, graph: Graph, digest: str, name: str, *, exchangeable: bool = False
+) -> dict[str, bytes]:
+    """Front end and last stage; `exchangeable` where the weights of a detector's model are."""
     around = (firmware.hops or firmware.front_end, firmware.scaling)
     if isinstance(firmware.decider, Recognizer):
         return recognizer_files(*around, firmware.decider, graph, digest, name)
@@ -245,7 +270,8 @@ def stage_files(firmware: Firmware, graph: Graph, digest: str, name: str) -> dic
         return estimator_files(*around, firmware.decider, graph, digest, name)
     if isinstance(firmware.decider, Labeler):
         return labeler_files(*around, firmware.decider, graph, digest, name)
-    return detector_files(*around, firmware.decider, graph, digest, name, firmware.commissioning)
+    parts = (*around, firmware.decider, graph, digest, name, firmware.commissioning)
+    return detector_files(*parts, exchangeable=exchangeable)
 
 
 def windows_of(firmware: Firmware, kept: np.ndarray) -> Frames:
