@@ -1,7 +1,9 @@
-"""Firmware projects whose model is exchanged on the device, with its score and parameters: all of a new run, or all of the old."""
+"""Projects whose model is exchanged on the device, with its score and parameters: all of a new run, or all of the old."""
 
 from __future__ import annotations
 
+import json
+import math
 import shutil
 import subprocess
 from dataclasses import replace
@@ -11,20 +13,31 @@ import numpy as np
 import pytest
 from emitted_c import FIXED, FIXED_FRAMES, FRAMES, JOINED, LIMITS, RAW, WHOLE, by_speed, detector, frames_of
 from other_models import redrawn
-from support import SANITIZERS, WARNINGS
+from repeated_graphs import repeated_graph
+from support import SANITIZERS, WARNINGS, invoke
 from test_weights_record import CONSOLE, FLASH
 
-from micro.aot import WeightsRecord, weights_record
+from micro.aot import WeightsRecord, weights_of
+from micro.aot.block import DIGEST
+from micro.aot.generate import static_files
+from micro.aot.weights_format import BLOCK_AT
 from micro.detection.score import distance_score, margin_score, reconstruction_score, residual_score
-from micro.detection.score_record import attached_parameters
-from micro.errors import ConversionError
-from micro.firmware.project import project_files
+from micro.detection.score_record import attached_parameters, score_size
+from micro.errors import ConversionError, RunError
+from micro.firmware.exchangeable import require_exchangeable
+from micro.firmware.project import load_windows, project_files
 from micro.firmware.qemu import missing_for, run_in_qemu
-from micro.firmware.update import model_record
-from micro.runs.parameters_file import run_parameters
+from micro.firmware.update import model_record, update_device
+from micro.runs.finished import read_run
+from micro.runs.firmware import load_firmware
+from micro.runs.parameters_file import Update, real_threshold, run_parameters
+from micro.runs.run_report import RunReport
+from micro.runs.start import run_pipeline
 from micro.signal import Scaling
 
 STRICT = (*WARNINGS, "-Wsign-conversion", "-Wshadow", "-Wcast-align", "-Wno-long-long", "-ffp-contract=off")
+# Where the digest of the model stands in a record of weights.
+MODEL_AT = BLOCK_AT + DIGEST
 FIRMWARES = {
     "float32": lambda: detector(WHOLE, "reconstruction", **LIMITS),
     "fixed": lambda: detector(FIXED, "distance"),
@@ -117,7 +130,7 @@ int main(void) {
   return 0;
 }
 """
-# Install over as many records as there were, or rollback, cut at each byte. Of each: cuts, all of the old, all of the new, a mix.
+# Install over as many records as there were, or rollback, cut at each byte. Of each: cuts, all of the old, of the new, a mix.
 POWER = r"""
 static int is(const uint8_t *model) {
   static uint8_t written[PUMP_RECORD_SIZE];
@@ -228,9 +241,10 @@ def on_host(folder, sources, flags=SANITIZERS):
     return (folder / "result.bin").read_bytes()
 
 
-def exchange(firmware, new, folder, run=on_host):
-    """The step in which an exchange is not as it should be, 0 for none."""
-    good = record_of(new, 2)
+def exchange(firmware, new, folder, run=on_host, kept=None, content=None):
+    """The step in which an exchange is not as it should be, 0 for none; `kept` are the new run's windows, `content` its record."""
+    good = record_of(new, 2) if content is None else WeightsRecord.from_bytes(content)
+    kept = frames_of(new.front_end, 3) if kept is None else kept
     other = retrained(firmware, 5)
     records = {
         "record": good,
@@ -241,7 +255,7 @@ def exchange(firmware, new, folder, run=on_host):
     arrays = {name: each.to_bytes() for name, each in records.items()}
     arrays |= {"former": run_parameters(firmware, 9).to_bytes(), "latter": run_parameters(new, 9).to_bytes()}
     sources = project(firmware, folder, arrays)
-    theirs = project_files(new, frames_of(new.front_end, 3), "pump", "files", "static")["src/pump_self_test.c"].decode()
+    theirs = project_files(new, kept, "pump", "files", "static")["src/pump_self_test.c"].decode()
     (folder / "new_self_test.c").write_text(
         theirs.replace("int pump_self_test(", "int new_self_test(pump_detector *state);\nint new_self_test(")
     )
@@ -258,3 +272,167 @@ def exchange(firmware, new, folder, run=on_host):
 def test_a_device_computes_as_python_of_the_new_run_after_one_record_and_as_before_after_a_rollback(name, tmp_path):
     firmware = FIRMWARES[name]()
     assert exchange(firmware, retrained(firmware, 1), tmp_path) == 0
+
+
+def power_main(folder):
+    firmware = FIRMWARES["raw"]()
+    records = {f"record_{n}": record_of(retrained(firmware, n), n, windows=1).to_bytes() for n in (1, 2)}
+    sources = project(firmware, folder, records)
+    attached_at = int.from_bytes(records["record_1"][36:40], "little")
+    size = score_size(firmware.decider.score)
+    numbers = {"MODEL_AT": MODEL_AT, "AFTER_MODEL": attached_at - MODEL_AT, "SCORE_SIZE": size}
+    text = POWER
+    for name, number in numbers.items():
+        text = text.replace(name, str(number))
+    (folder / "main.c").write_text(main_of(text, len(records["record_1"])))
+    return sources
+
+
+def require_no_mix(content):
+    rows = np.frombuffer(content, "<u4").reshape(-1, 4).tolist()
+    assert len(rows) == 4
+    for cuts, old, new, mixed in rows:
+        assert mixed == 0
+        assert old + new == cuts
+        assert min(old, new) >= 1
+    assert max(row[0] for row in rows) > 700  # each byte erased and each byte written
+
+
+def test_a_power_cut_at_any_byte_leaves_model_score_and_parameters_of_one_run(tmp_path):
+    require_no_mix(on_host(tmp_path, power_main(tmp_path), ("-O2",)))
+
+
+def on_chip(core):
+    missing = missing_for(core)
+    if missing:
+        pytest.skip(f"not installed: {', '.join(missing)}")
+    return lambda folder, sources: run_in_qemu(folder, core, [*sources, "main.c"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("core", ["m0", "m4f"])
+def test_an_emulated_chip_computes_as_python_of_the_new_run_too(core, tmp_path):
+    firmware = FIRMWARES["frames"]()
+    assert exchange(firmware, retrained(firmware, 1), tmp_path, on_chip(core)) == 0
+
+
+@pytest.mark.slow
+def test_a_power_cut_leaves_no_mix_on_an_emulated_chip_too(tmp_path):
+    require_no_mix(on_chip("m4f")(tmp_path, power_main(tmp_path)))
+
+
+def changed_run(run, folder, firmware=None, **changes):
+    """A copy of a run with another student and detector, or with another report."""
+    shutil.copytree(run, folder)
+    if firmware is not None:
+        (folder / "student_int8.tflite").write_bytes(firmware.tflite)
+        changes |= {"detector": firmware.decider, "scaling": firmware.scaling}
+    (folder / "report.json").write_bytes(RunReport.read(run).model_copy(update=changes).to_bytes())
+    return folder
+
+
+@pytest.fixture(scope="module")
+def runs(rig_run, tmp_path_factory):
+    """A run, one of a student trained again, and one with another threshold alone."""
+    place = tmp_path_factory.mktemp("runs")
+    firmware = load_firmware(rig_run)
+    decider = replace(firmware.decider, threshold=2 * firmware.decider.threshold)
+    return (
+        rig_run,
+        changed_run(rig_run, place / "again", retrained(firmware, 1)),
+        changed_run(rig_run, place / "higher", replace(firmware, decider=decider)),
+    )
+
+
+def test_update_writes_model_and_parameters_together_only_where_the_model_is_another(runs, tmp_path):
+    old, again, higher = runs
+    written = update_device(higher, old, tmp_path / "new.bin")
+    assert isinstance(written, Update)
+    assert (tmp_path / "new.bin").read_bytes() == run_parameters(load_firmware(higher)).to_bytes()
+    assert update_device(again, again, tmp_path / "own.bin").says.startswith("threshold")
+    written = update_device(again, old, tmp_path / "new.bin", 5)
+    content, new = (tmp_path / "new.bin").read_bytes(), load_firmware(again)
+    record = WeightsRecord.from_bytes(content, weights_of(load_firmware(old).tflite))
+    assert (record.counter, len(record.windows)) == (5, 8)
+    assert record.model == weights_of(new.tflite).model
+    assert attached_parameters(record.attached) == run_parameters(new)
+    assert written.says == (
+        f"model {weights_of(load_firmware(old).tflite).model.hex()} to "
+        f"{record.model.hex()}, threshold {real_threshold(load_firmware(old)):.6g} to {real_threshold(new):.6g}, "
+        f"8 windows of self-test, {len(content):,} bytes"
+    )
+    held = json.loads(invoke("show-record", tmp_path / "new.bin", "--json").output)
+    assert (held["kind"], held["threshold"]) == ("weights", new.decider.threshold)
+
+
+def test_update_names_what_needs_new_firmware_and_writes_nothing(runs, tmp_path):
+    old, again, _ = runs
+    report = RunReport.read(again)
+    changes = {
+        "front end": {"features": replace(report.features, taper="hamming")},
+        "min_hits and history": {"detector": replace(report.detector, min_hits=1, history=9)},
+        "kind of score": {"detector": replace(report.detector, score=replace(report.detector.score, kind="margin"))},
+    }
+    for words, change in changes.items():
+        folder = changed_run(again, tmp_path / words, **change)
+        done = invoke("update", folder, "--from", old, "--out", tmp_path / "none.bin")
+        assert done.exit_code == 2
+        assert (
+            f"{folder} differs from {old} in its {words}, which a record does not change; make new firmware"
+            in done.stderr
+        )
+    firmware = load_firmware(again)
+    shape, size = firmware.front_end.shape, math.prod(firmware.front_end.shape)
+    layers = replace(firmware, tflite=emitted_c.dense_model(shape, size))
+    score = reconstruction_score(layers.tflite)
+    folder = changed_run(again, tmp_path / "layers", replace(layers, decider=replace(firmware.decider, score=score)))
+    done = invoke("update", folder, "--from", old, "--out", tmp_path / "none.bin")
+    assert done.exit_code == 2
+    assert "other layers than the firmware's: " in done.stderr
+    assert "; make new firmware" in done.stderr
+    assert not (tmp_path / "none.bin").exists()
+
+
+def test_what_is_not_exchanged_with_its_weights_is_refused_by_name():
+    names = {
+        "learns": r"with \[commissioning\] each device learns its own",
+        "picture": "a detector's parameters, and the run has a recognizer",
+        "labels": "and the run has a labeler",
+        "number": "and the run has an estimator",
+    }
+    made = emitted_c.firmwares()
+    for name, words in names.items():
+        with pytest.raises(RunError, match=f"runs/x: .*{words}; do this"):
+            require_exchangeable(made[name], "runs/x", "do this")
+    with pytest.raises(RunError, match="in static C, and runtime is 'tflm'"):
+        require_exchangeable(made["margin"], "runs/x", "do this", "tflm")
+    with pytest.raises(RunError, match=r"firmware\.streaming gives one that takes hops"):
+        require_exchangeable(replace(made["residual"], step=b"a step"), "runs/x", "do this")
+    with pytest.raises(ConversionError, match="is in steps that repeat, as those of a GRU do"):
+        static_files(repeated_graph(0), "m1", weights="exchangeable", with_detector=True)
+
+
+@pytest.mark.slow
+def test_a_run_trained_again_reaches_a_device_of_the_former_run(rig_run, tmp_path):
+    """Both are trained here; the project as `new-firmware` writes it passes its own self-test on an emulated Cortex-M4F, and
+    gives the new run's results on it once that run's record is installed."""
+    config = read_run(rig_run)[1]
+    again = tmp_path / "again"
+    run_pipeline(config.model_copy(update={"seed": 77, "seeds": 1}), again)
+    folder = tmp_path / "firmware"
+    done = invoke("new-firmware", rig_run, "--board", "bare-cortex-m", "--weights", "exchangeable", "--out", folder)
+    assert done.exit_code == 0, done.output
+    name = config.firmware.name
+    on_chip("m4f")
+    made = subprocess.run(["make", "CORE=m4f", "run"], cwd=folder, capture_output=True, text=True)
+    assert "self-test: pass" in made.stdout + made.stderr
+    assert invoke("update", again, "--from", rig_run, "--out", tmp_path / "new.bin", "--counter", 2).exit_code == 0
+    old, new = load_firmware(rig_run), load_firmware(again)
+    assert old.tflite != new.tflite
+    assert name == "bearing"
+    kept = load_windows(again, new)[:16]
+    content = (tmp_path / "new.bin").read_bytes()
+    (tmp_path / "host").mkdir()
+    assert exchange(old, new, tmp_path / "host", kept=kept, content=content) == 0
+    (tmp_path / "chip").mkdir()
+    assert exchange(old, new, tmp_path / "chip", on_chip("m4f"), kept=kept, content=content) == 0
