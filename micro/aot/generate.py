@@ -169,8 +169,7 @@ def static_files(
     """Contents of the files by name; raises as `generate`.
 
     `marks` names a header with `operator_done(number)`, which is called after each operator, or after each row where several
-    are computed row by row; none where it is empty. `with_detector` is whether records of weights must have a score and
-    parameters attached that NAME_record.h takes.
+    are computed row by row; none where it is empty. With `with_detector` records of weights have what NAME_record.h takes.
     """
     context: dict[str, Any] = {
         **CNames(name).context("static"),
@@ -180,13 +179,8 @@ def static_files(
     files = {f"{name}.h": "static.h.j2", f"{name}.c": "static.c.j2"}
     made = {file: render(template, context, FOLDER).encode() for file, template in files.items()}
     if weights == "exchangeable":
-        context |= {
-            **record_context(),
-            **context["block"],
-            "weights_guard": CNames(name).guard("weights"),
-            "only_reads": True,
-            "with_detector": with_detector,
-        }
+        more = {**record_context(), **context["block"], "with_detector": with_detector}
+        context |= {**more, "weights_guard": CNames(name).guard("weights")}
         made |= {f"{name}_weights.{end}": render(f"weights.{end}.j2", context).encode() for end in "hc"}
     return made
 

@@ -148,6 +148,7 @@ def record_context() -> dict[str, Any]:
     places = dict(zip(names, range(HEADER.size - 20, HEADER.size, 4), strict=True))
     return {
         "format": FORMAT,
+        "only_reads": True,
         "block_at": BLOCK_AT,
         "unit": UNIT,
         "most_windows": MOST_WINDOWS,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_args
@@ -10,7 +9,6 @@ from typing import Any, get_args
 import numpy as np
 
 from micro.aot.block import Weights
-from micro.datasets.pieces import evenly_spaced
 from micro.detection.detector import Detector
 from micro.detection.estimator import Estimator, Estimators
 from micro.detection.labeler import Labeler
@@ -31,6 +29,7 @@ from micro.firmware.diagnosis import diagnosis_context, require_room
 from micro.firmware.exchangeable import require_exchangeable
 from micro.firmware.expected import expected
 from micro.firmware.forward import forward_context
+from micro.firmware.kept_windows import load_windows, self_test_windows, windows_of
 from micro.firmware.layout import Runtime, assembled
 from micro.firmware.pixels import pixels_context
 from micro.firmware.stage import stage_context
@@ -38,12 +37,11 @@ from micro.firmware.text_project import text_project
 from micro.firmware.vibration import vibration_context
 from micro.program.real_time import RealTime, ring_of
 from micro.runs.baseline import SCORES, calibration_sessions
-from micro.runs.device import faults_of
 from micro.runs.finished import read_run
 from micro.runs.firmware import Firmware, load_firmware
 from micro.runs.publish import write_folder
 from micro.runs.real_time import real_times
-from micro.signal import Frames, JoinedFrames, JoinedFrontEnd
+from micro.signal import Frames, JoinedFrames
 from micro.signal.joined_frames import sensed_of
 from micro.support.c_names import CNames
 from micro.support.files import sha256
@@ -175,42 +173,6 @@ def _period(folder: Path) -> int:
     return int(np.median([len(scores) for scores in calibration_sessions(folder)]))
 
 
-def load_windows(run_folder: str | Path, firmware: Firmware) -> np.ndarray:
-    """Windows of a run's test data that the run has kept, (n, window, channels) float32, without those that are not finite.
-
-    Of a run with further sources (n, samples), those of all sources.
-
-    Raises:
-        RunError: Where there are none, or the file is damaged or does not fit the firmware.
-    """
-    path = Path(run_folder) / "test_vectors.npy"
-    try:
-        kept = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError, SyntaxError, zipfile.BadZipFile) as error:
-        raise RunError(f"{path} is missing or damaged: {error}") from None
-    front_end = firmware.front_end
-    wanted: tuple[int, ...] = (front_end.sensor_window, front_end.channels)
-    words = f"{wanted[0]} samples of {wanted[1]} channels"
-    if isinstance(front_end, JoinedFrontEnd):
-        wanted = (front_end.samples,)
-        words = f"{wanted[0]} samples of all sources"
-    if not isinstance(kept, np.ndarray) or kept.dtype.kind != "f" or kept.shape[1:] != wanted:
-        what = f"{kept.dtype} {kept.shape}" if isinstance(kept, np.ndarray) else "an archive"
-        raise RunError(f"{path} is damaged: it holds {what}, not windows of {words}")
-    kept = kept.astype(np.float32)
-    finite = kept[np.isfinite(kept.reshape(len(kept), -1)).all(axis=1)]
-    if not len(finite):
-        raise RunError(f"{path} is damaged: no window has finite samples only")
-    return np.asarray(finite)
-
-
-def self_test_windows(firmware: Firmware, kept: np.ndarray, count: int) -> np.ndarray:
-    """`count` of the windows, evenly among those without a sensor fault, or among all if those are too few."""
-    scored = kept[faults_of(firmware.decider, windows_of(firmware, kept)) == 0]
-    chosen = scored if len(scored) >= count else kept
-    return np.asarray(chosen[evenly_spaced(len(chosen), count)])
-
-
 def project_files(
     firmware: Firmware,
     frames: np.ndarray,
@@ -272,14 +234,6 @@ def stage_files(
         return labeler_files(*around, firmware.decider, graph, digest, name)
     parts = (*around, firmware.decider, graph, digest, name, firmware.commissioning)
     return detector_files(*parts, exchangeable=exchangeable)
-
-
-def windows_of(firmware: Firmware, kept: np.ndarray) -> Frames:
-    """Windows that a run has kept, as the firmware takes them: ADC counts, or float32."""
-    front_end = firmware.front_end
-    if isinstance(front_end, JoinedFrontEnd):
-        return front_end.counts(front_end.frames_of(kept))
-    return front_end.filtered_each(kept)
 
 
 def _sources(firmware: Firmware, samples: Frames, name: str, channels: Sequence[Sequence[str]]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from micro.detection.score_record import detector_bytes
 from micro.emission.parameters import FIXED_IN_FIRMWARE, detector_form, score_form
 from micro.errors import ConversionError, RunError
 from micro.firmware.exchangeable import require_exchangeable
-from micro.firmware.project import load_windows, self_test_windows, windows_of
+from micro.firmware.kept_windows import load_windows, self_test_windows, windows_of
 from micro.runs.finished import read_run
 from micro.runs.firmware import Firmware
 from micro.runs.parameters_file import (
