@@ -72,6 +72,7 @@ PLAIN_STAGE: dict[str, object] = {
     "diagnosis": None,
     "hops": False,
     "forward": None,
+    "exchangeable": False,
 }
 
 MACHINES = (
