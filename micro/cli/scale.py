@@ -158,7 +158,14 @@ def fleet(
 @click.option("--recent", type=click.IntRange(1), default=8, show_default=True, help="Sessions that a check looks at.")
 @click.option("--device", help="Device to read, if LOG holds several; each by itself by default.")
 @click.option(
-    "--recalibrate", type=click.Path(file_okay=False), help="Folder for the run with the recalibrated threshold."
+    "--parameters",
+    type=click.Path(dir_okay=False),
+    help="Record of what the device has learned, where it learned its machine.",
+)
+@click.option(
+    "--recalibrate",
+    type=click.Path(),
+    help="Folder for the run with the recalibrated threshold; with --parameters the device's new record.",
 )
 @click.option("--page", type=click.Path(dir_okay=False), help="HTML page to write, such as monitor.html.")
 @as_json
@@ -169,6 +176,7 @@ def monitor(
     every: int,
     recent: int,
     device: str | None,
+    parameters: str | None,
     recalibrate: str | None,
     page: str | None,
     as_json: bool,
@@ -181,17 +189,21 @@ def monitor(
     Example:
       keras-kd monitor runs/pump pump-7.csv --page pump-7.html
       keras-kd monitor runs/pump pump-7.csv --recalibrate runs/pump-7
+      keras-kd monitor runs/fleet pump-7.csv --parameters pump-7.bin --recalibrate pump-7-new.bin
     """
-    from micro.monitoring import monitor_devices
+    from micro.monitoring import monitor_devices, recalibrate_learned
     from micro.monitoring import recalibrate as recalibrate_run
 
     options: dict[str, Any] = {"false_alarm_rate": false_alarm_rate, "every": every, "recent": recent}
-    devices = monitor_devices(run_folder, log, device=device, **options)
+    devices = monitor_devices(run_folder, log, device=device, parameters=parameters, **options)
     first = next(iter(devices.values()))
     if recalibrate is not None:
         if len(devices) > 1 or isinstance(first, str):
             raise ValueError(f"{log} is of several devices, and a run is recalibrated for one: choose with --device")
-        recalibrate_run(run_folder, first, recalibrate)
+        if parameters is not None:
+            recalibrate_learned(run_folder, first, parameters, recalibrate)
+        else:
+            recalibrate_run(run_folder, first, recalibrate)
     if page is not None:
         from micro.monitoring.page import render_monitoring
         from micro.support.files import write_bytes
@@ -203,7 +215,7 @@ def monitor(
     else:
         for name, found in devices.items():
             _print_monitoring(found, f"{name}: " if len(devices) > 1 else "")
-        _print_written(recalibrate, page)
+        _print_written(recalibrate, parameters, page)
     return int(any(isinstance(found, str) or found.advice != "steady" for found in devices.values()))
 
 
@@ -219,15 +231,18 @@ def _print_monitoring(found: Monitoring | str, before: str) -> None:
         click.echo(f"{before}not compared: {found}")
         return
     click.echo(f"{before}{found.advice}: {found.why}.")
+    noun = "session" if found.seen is None else found.seen.noun
     click.echo(
-        f"{before}{counted(found.windows, 'window')} in {counted(found.sessions, 'session')}, {found.faults:,} without a score."
+        f"{before}{counted(found.windows, 'window')} in {counted(found.sessions, noun)}, {found.faults:,} without a score."
     )
     for note in found.notes:
         click.echo(f"{before}Note: {note}.")
 
 
-def _print_written(recalibrate: str | None, page: str | None) -> None:
-    if recalibrate is not None:
+def _print_written(recalibrate: str | None, parameters: str | None, page: str | None) -> None:
+    if recalibrate is not None and parameters is not None:
+        click.echo(f"What the device has learned, with the recalibrated threshold: {recalibrate}")
+    elif recalibrate is not None:
         click.echo(f"Recalibrated run: {recalibrate}; its firmware: keras-kd new-firmware {recalibrate} --board ...")
         for record in sorted((Path(recalibrate) / "firmware").glob("*_parameters.bin")):
             click.echo(f"Devices in use take the new threshold without new firmware: {record}")

@@ -84,11 +84,6 @@ def detector_files(
         raise ConversionError(
             "a detector that learns its machine has one threshold, and this one has one for each mode"
         )
-    whole = front_end.whole if isinstance(front_end, Hops) else front_end
-    if detector.modes is not None and whole.conditioning.changes:
-        raise ConversionError(
-            "operating modes are told apart by each sample, and this front end filters or decimates them"
-        )
     context = {**_context(front_end, detector, graph, digest, name), "learns": learns}
     files = {
         f"{name}_{part}.{end}": f"{part}.{end}.j2" for part in ("detector", "parameters", "record") for end in "hc"
@@ -140,6 +135,7 @@ def _context(around: AnyFrontEnd | Hops, detector: Detector, graph: Graph, diges
         "one_center": 1 << CENTRE_BITS,
         "arrays": arrays,
         "modes": modes_context(detector.modes),
+        "decimate": (around.whole if isinstance(around, Hops) else around).decimate,
     }
 
 
