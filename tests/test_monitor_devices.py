@@ -6,6 +6,7 @@ import pytest
 from micro.errors import DataError
 from micro.monitoring import log as reading
 from micro.monitoring.log import read_each, read_log
+from micro.monitoring.logged_modes import LoggedModes
 
 
 def written(folder, text):
@@ -67,3 +68,21 @@ def test_a_device_that_learned_again_is_known_from_then_on(tmp_path, kind):
     assert log.calibrated.tolist() == [13, 14, 15, 16, 17]
     assert log.left_out == {"learning": 2}
     assert any("11 windows from before the device learned its machine for the last time" in note for note in log.notes)
+
+
+def test_windows_of_each_operating_mode_are_told_apart_and_a_mode_of_no_run_is_refused(tmp_path):
+    modes = LoggedModes(("slow", "fast", "idle"), {0: 2, 1: 2})
+    rows = ["1,1,0", "1,5,1", "1,2,slow", "1,,", "2,3,0", "2,6,fast", "2,9,2"]
+    path = written(tmp_path, "\n".join(["session,score,mode", *rows]) + "\n")
+    log = read_log(path, None, 2, modes=modes)
+    assert isinstance(log, reading.ModesLog)
+    assert {mode: [each.tolist() for each in own.sessions] for mode, own in log.by_mode.items()} == {
+        0: [[1, 2], [3]],
+        1: [[5], [6]],
+    }
+    assert log.faults == 1
+    assert log.notes == ("1 window of modes without a threshold was left out",)
+    for row, says in (("2,9,3", "row 9: mode '3' is none of the run's"), ("2,9,", "row 9: a score without a mode")):
+        path = written(tmp_path, "\n".join(["session,score,mode", *rows, row]) + "\n")
+        with pytest.raises(DataError, match=says):
+            read_log(path, None, 2, modes=modes)

@@ -208,29 +208,49 @@ def monitor(
         from micro.monitoring.page import render_monitoring
         from micro.support.files import write_bytes
 
-        write_bytes(page, render_monitoring(Path(run_folder).name, Path(log).name, devices))
+        write_bytes(page, render_monitoring(Path(run_folder).name, Path(log).name, _parts(devices)))
     if as_json:
         plain = {name: found if isinstance(found, str) else _plain_monitoring(found) for name, found in devices.items()}
         print_json(next(iter(plain.values())) if len(plain) == 1 else {"devices": plain})
     else:
         for name, found in devices.items():
-            _print_monitoring(found, f"{name}: " if len(devices) > 1 else "")
+            before = f"{name}: " if len(devices) > 1 else ""
+            _print_monitoring(found, before)
+            for mode, each in {} if isinstance(found, str) else found.by_mode.items():
+                said = f"not compared: {each}" if isinstance(each, str) else f"{each.advice}: {each.why}."
+                click.echo(f"{before}mode {mode}: {said}")
         _print_written(recalibrate, parameters, page)
     return int(any(isinstance(found, str) or found.advice != "steady" for found in devices.values()))
 
 
+def _parts(devices: dict[str, Monitoring | str]) -> dict[str, Monitoring | str]:
+    """Devices, of a run with operating modes each of its modes in place of the device."""
+    parts: dict[str, Monitoring | str] = {}
+    for name, found in devices.items():
+        modes = {} if isinstance(found, str) else found.by_mode
+        before = f"{name}, " if name else ""
+        parts |= {f"{before}mode {mode}": each for mode, each in modes.items()} if modes else {name: found}
+    return parts
+
+
 def _plain_monitoring(found: Monitoring) -> dict[str, Any]:
     """What was found, without every session."""
-    plain = dataclasses.asdict(dataclasses.replace(found, calibration=None, seen=None))
-    return {name: value for name, value in plain.items() if name not in ("calibration", "seen")}
+    plain = dataclasses.asdict(dataclasses.replace(found, calibration=None, seen=None, by_mode={}))
+    by_mode = {name: each if isinstance(each, str) else _plain_monitoring(each) for name, each in found.by_mode.items()}
+    plain |= {"by_mode": by_mode} if by_mode else {}
+    return {
+        name: value
+        for name, value in plain.items()
+        if name not in ("calibration", "seen") and (by_mode or name != "by_mode")
+    }
 
 
 def _print_monitoring(found: Monitoring | str, before: str) -> None:
-    """The advice, what was read, and notes."""
+    """The advice, what was read, and notes; of operating modes in one line, which those of the modes follow."""
     if isinstance(found, str):
         click.echo(f"{before}not compared: {found}")
         return
-    click.echo(f"{before}{found.advice}: {found.why}.")
+    click.echo(f"{before}{found.advice}" if found.by_mode else f"{before}{found.advice}: {found.why}.")
     noun = "session" if found.seen is None else found.seen.noun
     click.echo(
         f"{before}{counted(found.windows, 'window')} in {counted(found.sessions, noun)}, {found.faults:,} without a score."

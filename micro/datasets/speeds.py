@@ -58,8 +58,8 @@ def speed_last(
 def modes_of(ranges: Ranges | None, recording: Recording, starts: np.ndarray, window: int) -> np.ndarray | None:
     """The mode of each window, (n,) int; None where there are none.
 
-    Of a recording that was decimated a window has the mode of all samples of the sensor that it is made of: the value comes with
-    each of these. What a filter remembers of earlier ones does not count.
+    Of a recording that was decimated a window has the mode of all samples of the sensor that it is made of: the value comes
+    with each of these. What a filter remembers of earlier ones does not count.
     """
     if ranges is None:
         return None

@@ -14,7 +14,8 @@ from micro.monitoring.advice import Evidence, trouble_of
 from micro.monitoring.evidence import condition_of, recalibrated_of
 from micro.monitoring.histograms import monitor_summaries
 from micro.monitoring.learned_log import compare_learned
-from micro.monitoring.log import Log, read_log
+from micro.monitoring.log import AnyLog, Log, ModesLog, read_log
+from micro.monitoring.mode_findings import OTHER_MODE, of_modes
 from micro.monitoring.result import Monitoring, Options, monitoring_of
 from micro.monitoring.run import MonitoredRun, monitored_run, require_sessions
 from micro.monitoring.seen import Seen, bounds_in, in_bins, of_scores, of_test
@@ -68,11 +69,14 @@ def monitor(
         if device is not None:
             raise DataError(f"{log} holds summaries, which name no device: write a file for each, without --device")
         return monitor_summaries(run, Path(log), options, seed)
-    return compare(run, log, read_log(log, run.unit, run.block, device=device), options, seed)
+    return compare(run, log, read_log(log, run.unit, run.block, device=device, modes=run.modes), options, seed)
 
 
-def compare(run: MonitoredRun, path: str | Path, log: Log, options: Options, seed: int = 0) -> Monitoring:
-    """A log's sessions compared with the run's calibration, or of a device that learned its machine with its own first ones."""
+def compare(run: MonitoredRun, path: str | Path, log: AnyLog, options: Options, seed: int = 0) -> Monitoring:
+    """A log's sessions compared with the run's calibration, mode by mode where there are modes, or of a device that learned its
+    machine with its own first ones."""
+    if isinstance(log, ModesLog):
+        return _by_mode(run, path, log, options, seed)
     if run.report.commissioning is not None:
         return compare_learned(run, path, log, options, seed)
     report, reference, every = run.report, run.sessions, options["every"]
@@ -84,6 +88,31 @@ def compare(run: MonitoredRun, path: str | Path, log: Log, options: Options, see
         return replace(found, rate=rate, seen=_seen(report, run.threshold, reference, read, None, (0, 0), kept))
     checks = watch(reference, read.sessions, features=features, seed=seed, **options)
     return _compared(report, run.threshold, rate, (reference, features, kept), read, checks, options)
+
+
+def _by_mode(run: MonitoredRun, path: str | Path, log: ModesLog, options: Options, seed: int) -> Monitoring:
+    """The windows of each operating mode compared with the run's of that mode; modes share the rate of false alarms."""
+    rows, every = run.report.by_mode, options["every"]
+    own: Options = {**options, "false_alarm_rate": options["false_alarm_rate"] / len(run.by_mode)}
+    found: dict[str, Monitoring | str] = {}
+    for mode, reference in run.by_mode.items():
+        read, threshold = log.by_mode.get(mode), rows[mode].threshold
+        assert threshold is not None
+        try:
+            if isinstance(read, DataError):
+                raise read
+            if read is None:
+                raise DataError(f"{path} has no windows of it")
+            require_sessions(path, len(read.sessions), every)
+            of_input = (
+                (calibration_features(run.folder, read.columns, path, mode), read.features) if read.columns else None
+            )
+            checks = watch(reference, read.sessions, features=of_input, seed=seed + mode, **own)
+            sides = (reference, of_input, None)
+            found[rows[mode].name] = _compared(run.report, threshold, run.rate, sides, read, checks, own, OTHER_MODE)
+        except DataError as error:
+            found[rows[mode].name] = str(error)
+    return of_modes(path, found, log)
 
 
 def _seen(
@@ -129,8 +158,12 @@ def _compared(
     log: Log,
     checks: tuple[DriftCheck, ...],
     options: Options,
+    how: str | None = None,
 ) -> Monitoring:
-    """What the log shows of the run, by the last check; `side` is the run's: scores of calibration, features, the test."""
+    """What the log shows of the run, by the last check; `side` is the run's: scores of calibration, features, the test.
+
+    `how` says what to do where the threshold of an operating mode should move; None of a run without modes.
+    """
     reference, features, kept = side
     check, end = checks[-1], len(checks) * options["every"]
     start = max(0, end - options["recent"])
@@ -145,7 +178,7 @@ def _compared(
         medians=(float(np.median(np.concatenate(reference))), float(np.median(latest))),
         reference=len(reference),
         threshold=threshold,
-        trained_threshold=report.trained_threshold,
+        trained_threshold=report.trained_threshold if how is None else threshold,
         calibration=len(calibration.scores),
         recalibrated=recalibrated_of(np.concatenate(calibration.scores), rate),
         rate=rate,
@@ -156,6 +189,7 @@ def _compared(
         if check.drifted
         else smallest_change(reference, check.sessions, check.level, tests=3 if log.columns else 2),
         features=tuple(names[column] for column in log.columns),
+        how=how or "recalibrate",
     )
     seen = _seen(report, threshold, reference, log, features, (start, end), kept)
     return monitoring_of(evidence, checks, float(np.mean(latest > threshold)), log.notes, calibration, seen)

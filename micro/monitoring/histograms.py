@@ -35,6 +35,8 @@ from micro.signal.octaves import CROSSING_UNIT, LEVEL_UNIT, octaves_of
 from micro.support.files import sha256
 from micro.support.wording import counted, was
 
+# What the levels of all octaves have in common.
+ALL_LEVELS = "signal level, mean of all octaves"
 NO_SCORES = (
     "log scores of every window (APP_LOG 1) and recalibrate with that log: summaries do not hold what a run keeps"
 )
@@ -100,9 +102,13 @@ def monitor_summaries(run: MonitoredRun, path: Path, options: Options, seed: int
     else:
         compared = _with_run(path, read, report, firmware.decider, run.sessions, (known, levels), rate)
     _require_enough(path, len(compared.latest.counts), options["every"])
-    features, names, steps = _of_input(compared, firmware)
+    features, names, steps, common = _of_input(compared, firmware)
     before = compared.reference.counts
-    checks = watch_histograms(before, compared.latest.counts, features=features, seed=seed, **options)
+    tests = 2 + (features is not None) + bool(common)
+    checks = watch_histograms(before, compared.latest.counts, features=features, common=common, seed=seed, **options)
+    if features is not None and common:
+        # What the levels have in common stands behind them, also where sessions are drawn.
+        features = _with_mean(features[0], common), _with_mean(features[1], common)
     check, end = checks[-1], len(checks) * options["every"]
     start = max(0, end - options["recent"])
     latest = compared.latest.counts[start:end]
@@ -123,7 +129,7 @@ def monitor_summaries(run: MonitoredRun, path: Path, options: Options, seed: int
         level=options["false_alarm_rate"],
         alarms=float(above(compared.latest.counts[judged].sum(axis=0)) / compared.latest.counts[judged].sum()),
         alarm_chance=alarm_chance(fractions.tolist(), compared.rate),
-        detectable=None if check.drifted else _detectable(compared, check.sessions, check.level, features is not None),
+        detectable=None if check.drifted else _detectable(compared, check.sessions, check.level, tests),
         features=names,
         noun="period",
         how=NO_SCORES if firmware.commissioning is None else HOW,
@@ -237,10 +243,11 @@ def _require_record(path: Path, read: Summaries, record: LearnedRecord | None) -
 
 def _of_input(
     compared: _Compared, firmware: Firmware
-) -> tuple[tuple[np.ndarray, np.ndarray] | None, tuple[str, ...], np.ndarray | None]:
-    """What both groups of periods tell of the model's input and of the samples, (periods, columns) each, the names of
-    these columns, and the least that each can tell."""
+) -> tuple[tuple[np.ndarray, np.ndarray] | None, tuple[str, ...], np.ndarray | None, list[int]]:
+    """What both groups of periods tell of the model's input and of the samples, (periods, columns) each; the names of these
+    columns and the least that each can tell, and the same of what the levels have in common; and the levels' places."""
     octaves = octaves_of(firmware.hops or firmware.front_end)
+    count = octaves.count if octaves else 0
     sides = (
         (
             compared.reference.features,
@@ -252,15 +259,23 @@ def _of_input(
             compared.reference.octaves,
             compared.latest.octaves,
             octaves.names(firmware.front_end.rate) if octaves else (),
-            np.repeat([LEVEL_UNIT, CROSSING_UNIT], octaves.count if octaves else 0),
+            np.repeat([LEVEL_UNIT, CROSSING_UNIT], count),
         ),
     )
     known = [side for side in sides if side[0] is not None and side[1] is not None]
     if not known:
-        return None, (), None
+        return None, (), None, []
     before, after, names, steps = zip(*known)
     joined = np.concatenate(before, axis=1), np.concatenate(after, axis=1)
-    return joined, tuple(itertools.chain(*names)), np.concatenate(steps)
+    told, least = tuple(itertools.chain(*names)), np.concatenate(steps)
+    if known[-1] is not sides[1]:
+        return joined, told, least, []
+    first = len(told) - 2 * count
+    return joined, (*told, ALL_LEVELS), np.append(least, LEVEL_UNIT), list(range(first, first + count))
+
+
+def _with_mean(columns: np.ndarray, some: Sequence[int]) -> np.ndarray:
+    return np.column_stack([columns, columns[:, list(some)].mean(axis=1)])
 
 
 def _periods(each: Sequence[Summary], starts: set[int], block: int) -> tuple[Periods, list[str]]:
@@ -313,7 +328,7 @@ def _counted(count: int) -> str:
     return f"{count:,} {'summary' if count == 1 else 'summaries'}"
 
 
-def _detectable(compared: _Compared, recent: int, level: float, with_features: bool) -> float | None:
+def _detectable(compared: _Compared, recent: int, level: float, tests: int) -> float | None:
     """As `smallest_change`, of scores that are counted in bins."""
 
     def distances(groups: Sequence[np.ndarray]) -> Statistic:
@@ -322,4 +337,4 @@ def _detectable(compared: _Compared, recent: int, level: float, with_features: b
         )
 
     scores = [each.astype(float) for each in compared.reference_scores]
-    return smallest_change(scores, recent, level, tests=3 if with_features else 2, distances=distances)
+    return smallest_change(scores, recent, level, tests=tests, distances=distances)

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
+from typing import overload
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from micro.monitoring.csv_log import csv_rows
 from micro.monitoring.gathered import Gathered, gather
 from micro.monitoring.json_log import json_rows
 from micro.monitoring.lines import Block, Rows, Skipped, blocks, excerpt
+from micro.monitoring.logged_modes import GatheredModes, LoggedModes
 from micro.monitoring.sessions import Session, check_order
 from micro.monitoring.statuses import chosen, left_out_notes
 from micro.support.wording import counted, was
@@ -58,6 +60,24 @@ class Log:
 
 
 @dataclass(frozen=True)
+class ModesLog:
+    """A device's log by operating mode.
+
+    Attributes:
+        by_mode: Of each mode with scores its windows, or why these are none to compare.
+        faults: Rows without a score, as the sensor was at fault.
+        notes: What was skipped or assumed, in words.
+    """
+
+    by_mode: Mapping[int, Log | DataError]
+    faults: int
+    notes: tuple[str, ...]
+
+
+AnyLog = Log | ModesLog
+
+
+@dataclass(frozen=True)
 class _File:
     """A file as it was read: gathered rows by device, in its order, the first row of each, and all lines that were no rows.
 
@@ -66,10 +86,11 @@ class _File:
 
     path: Path
     block: int
+    modes: LoggedModes | None
     columns: tuple[int, ...]
-    devices: dict[str, Gathered]
+    devices: dict[str, Gathered | GatheredModes]
     first_rows: dict[str, int]
-    whole: Gathered | None
+    whole: Gathered | GatheredModes | None
     skipped: Sequence[Skipped]
     lines: int
 
@@ -78,23 +99,37 @@ class _File:
         """Devices that are named."""
         return [name for name in self.devices if name]
 
-    def only(self) -> Gathered:
+    def only(self) -> Gathered | GatheredModes:
         """Of a log of one device its rows."""
         return self.whole or next(iter(self.devices.values()), Gathered())
 
 
-def read_log(path: str | Path, unit: float | None, block: int, *, device: str | None = None) -> Log:
+@overload
+def read_log(path: str | Path, unit: float | None, block: int, *, device: str | None = None) -> Log: ...
+@overload
+def read_log(
+    path: str | Path, unit: float | None, block: int, *, device: str | None = None, modes: LoggedModes | None
+) -> AnyLog: ...
+def read_log(
+    path: str | Path,
+    unit: float | None,
+    block: int,
+    *,
+    device: str | None = None,
+    modes: LoggedModes | None = None,
+) -> AnyLog:
     """A log's scores, session by session, and the means of the features logged.
 
     Args:
         unit: What a raw score is multiplied by; None where there are none.
         block: Windows a session where the log names none.
         device: The one whose rows are read, where the log is of several.
+        modes: Of a run with operating modes, whose windows are told apart by them.
 
     Raises:
         DataError: Naming file and row of what cannot be read, or of what makes it more than one device's log.
     """
-    file = _file(Path(path), unit, block)
+    file = _file(Path(path), unit, block, modes)
     named = file.named
     if device is None and len(named) > 1:
         one, other = named[:2]
@@ -109,17 +144,19 @@ def read_log(path: str | Path, unit: float | None, block: int, *, device: str | 
     return _log(file, file.only() if device is None else file.devices[device])
 
 
-def read_each(path: str | Path, unit: float | None, block: int) -> dict[str, Log | DataError]:
+def read_each(
+    path: str | Path, unit: float | None, block: int, modes: LoggedModes | None = None
+) -> dict[str, AnyLog | DataError]:
     """The logs of all devices that a file names, read once, in its order, or why one is none; '' of a log that names none, or
     one alone.
 
     Raises:
         DataError: As `read_log`, of what is wrong with the file, and with the log of a single device.
     """
-    file = _file(Path(path), unit, block)
+    file = _file(Path(path), unit, block, modes)
     if len(file.named) < 2:
         return {"": _log(file, file.only())}
-    found: dict[str, Log | DataError] = {}
+    found: dict[str, AnyLog | DataError] = {}
     for name in file.named:
         try:
             found[name] = _log(file, file.devices[name])
@@ -128,12 +165,21 @@ def read_each(path: str | Path, unit: float | None, block: int) -> dict[str, Log
     return found
 
 
-def _file(path: Path, unit: float | None, block: int) -> _File:
+def _file(path: Path, unit: float | None, block: int, modes: LoggedModes | None) -> _File:
     """Read a file once, its rows gathered by device."""
-    devices: dict[str, Gathered] = {}
+    devices: dict[str, Gathered | GatheredModes] = {}
     first_rows: dict[str, int] = {}
     skipped: list[Skipped] = []
-    whole: Gathered | None = None
+    whole: Gathered | GatheredModes | None = None
+    kind = Gathered if modes is None else GatheredModes
+
+    def add(gathered: Gathered | GatheredModes, part: Rows) -> None:
+        if isinstance(gathered, Gathered):
+            gather(gathered, part, block)
+        else:
+            assert modes is not None
+            gathered.add(path, part, modes)
+
     columns: tuple[int, ...] = ()
     lines = 0
     for rows in _rows(path, unit):
@@ -147,16 +193,16 @@ def _file(path: Path, unit: float | None, block: int) -> _File:
         for name, place in sorted(zip(names.tolist(), places.tolist()), key=lambda each: each[1]):
             first_rows.setdefault(name, int(rows.numbers[place]))
         if "" in first_rows and len(first_rows) == 2 and before < 2:
-            whole = copy.deepcopy(next(iter(devices.values()), Gathered()))
+            whole = copy.deepcopy(next(iter(devices.values()), kind()))
         whole = None if len(first_rows) > 2 else whole
         if whole is not None:
-            gather(whole, rows, block)
+            add(whole, rows)
         for name in first_rows:
             which = rows.devices == name
             if which.any():
-                gather(devices.setdefault(name, Gathered()), rows if which.all() else chosen(rows, which), block)
+                add(devices.setdefault(name, kind()), rows if which.all() else chosen(rows, which))
         columns = rows.columns or columns
-    return _File(path, block, columns, devices, first_rows, whole, skipped, lines)
+    return _File(path, block, modes, columns, devices, first_rows, whole, skipped, lines)
 
 
 def _rows(path: Path, unit: float | None) -> Iterator[Rows | Skipped]:
@@ -172,9 +218,31 @@ def _rows(path: Path, unit: float | None) -> Iterator[Rows | Skipped]:
     return csv_rows(path, iter(before), unit)
 
 
-def _log(file: _File, gathered: Gathered) -> Log:
+def _log(file: _File, gathered: Gathered | GatheredModes) -> AnyLog:
     """The rows of a device, put together."""
-    sessions, path, block = gathered.sessions, file.path, file.block
+    if isinstance(gathered, Gathered):
+        return _of_one(file, gathered, file.block)
+    by_mode: dict[int, Log | DataError] = {}
+    assert file.modes is not None
+    for mode, own in sorted(gathered.by_mode.items()):
+        if mode in file.modes.blocks:
+            try:
+                by_mode[mode] = _of_one(file, own, file.modes.blocks[mode])
+            except DataError as error:
+                by_mode[mode] = error
+    faults = sum(session.faults for own in gathered.by_mode.values() for session in own.sessions)
+    without = sum(
+        s.windows for mode, own in gathered.by_mode.items() if mode not in file.modes.blocks for s in own.sessions
+    )
+    notes = left_out_notes(gathered.left_out)
+    if without:
+        notes.append(f"{counted(without, 'window')} of modes without a threshold {was(without)} left out")
+    return ModesLog(by_mode, faults, tuple(notes))
+
+
+def _of_one(file: _File, gathered: Gathered, block: int) -> Log:
+    """The rows of a device in one mode, or of one without modes."""
+    sessions, path = gathered.sessions, file.path
     kept, more = _kept(path, sessions, block)
     notes = [*_skipped_notes(file.skipped, file.lines), *more]
     boots = 1 + max((session.boot for session in sessions), default=0)

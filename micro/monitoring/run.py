@@ -12,7 +12,8 @@ from micro.detection.detector import Detector
 from micro.detection.learned_record import LearnedRecord
 from micro.emission.parameters import made_for_of
 from micro.errors import DataError, RunError
-from micro.runs.baseline import calibration_sessions
+from micro.monitoring.logged_modes import LoggedModes
+from micro.runs.baseline import calibration_by_mode, calibration_sessions
 from micro.runs.finished import read_run
 from micro.runs.firmware import Firmware, load_firmware
 from micro.runs.run_report import RunReport
@@ -46,6 +47,20 @@ class MonitoredRun:
         """Scores of its calibration, an array a session."""
         return calibration_sessions(self.folder)
 
+    @cached_property
+    def by_mode(self) -> dict[int, list[np.ndarray]]:
+        """The same of each operating mode that has a threshold."""
+        rows = self.report.by_mode
+        return {n: each for n, each in calibration_by_mode(self.folder).items() if rows[n].threshold is not None}
+
+    @property
+    def modes(self) -> LoggedModes | None:
+        """Its operating modes; None of a run without."""
+        if self.report.detector is None or self.report.detector.modes is None:
+            return None
+        blocks = {mode: int(np.median([len(scores) for scores in each])) for mode, each in self.by_mode.items()}
+        return LoggedModes(self.report.detector.modes.ranges.names, blocks)
+
     @property
     def block(self) -> int:
         """Windows of a session of its calibration."""
@@ -69,10 +84,6 @@ def monitored_run(folder: str | Path, parameters: str | Path | None = None) -> M
     report, config = read_run(folder)
     if report.threshold is None:
         raise RunError(f"{folder} is a run of task {report.task!r}: it has no threshold to monitor")
-    if report.detector is not None and report.detector.modes is not None:
-        raise RunError(
-            f"{folder} has a threshold for each operating mode, which a log does not tell: it is not monitored"
-        )
     run = MonitoredRun(folder, report, report.threshold, config.detect.false_alarm_rate)
     if parameters is None:
         return run
