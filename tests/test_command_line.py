@@ -215,6 +215,7 @@ CASES = (
     good("monitor {run} {log} --every 2 --recent 2 --page {tmp}/monitor.html", "Page: ", code=1),
     wrong("monitor {run} {log} --every 2 --recent 2 --page {folder}", "is a directory"),
     wrong("monitor {run} {log} --every 2 --recent 2 --device pump", "has no row of device"),
+    wrong("monitor {run} {log} --parameters {text}", "has no [commissioning]"),
     empty("monitor {run} {empty}", "empty"),
     empty("monitor {folder} {log}", "is not a finished run"),
     wrong("monitor {run} {text}", "text.txt"),

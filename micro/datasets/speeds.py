@@ -56,11 +56,15 @@ def speed_last(
 
 
 def modes_of(ranges: Ranges | None, recording: Recording, starts: np.ndarray, window: int) -> np.ndarray | None:
-    """The mode of each window, (n,) int; None where there are none."""
+    """The mode of each window, (n,) int; None where there are none.
+
+    Of a recording that was decimated a window has the mode of all samples of the sensor that it is made of: the value comes
+    with each of these. What a filter remembers of earlier ones does not count.
+    """
     if ranges is None:
         return None
     assert recording.speed is not None
-    return ranges.of_windows(recording.speed, starts, window)
+    return ranges.of_windows(recording.speed, starts * recording.every, window * recording.every)
 
 
 @dataclass(frozen=True)

@@ -111,10 +111,6 @@ def detector_files(
     channels = whole.main.channels if isinstance(whole, JoinedFrontEnd) else whole.channels
     if detector.off_rms and len(detector.off_rms) != channels:
         raise ConversionError(f"off_rms has {len(detector.off_rms)} limits, and there are {channels} channels")
-    if detector.modes is not None and whole.conditioning.changes:
-        raise ConversionError(
-            "operating modes are told apart by each sample, and this front end filters or decimates them"
-        )
     context = {**_context(front_end, detector, graph, digest, name), "learns": learns}
     files = {
         f"{name}_{part}.{end}": f"{part}.{end}.j2" for part in ("detector", "parameters", "record") for end in "hc"
@@ -171,6 +167,7 @@ def _context(around: AnyFrontEnd | Hops, detector: Detector, graph: Graph, diges
         "one_center": 1 << CENTRE_BITS,
         "arrays": arrays,
         "modes": modes_context(detector.modes),
+        "decimate": (around.whole if isinstance(around, Hops) else around).decimate,
     }
 
 
