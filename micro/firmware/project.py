@@ -301,6 +301,7 @@ def _context(
         "title": layout.title,
         "folder": layout.sources.format(name=name),
         "examples": layout.examples,
+        "faster": layout.faster,
         "pins": front_end.channels,
     }
 

@@ -202,7 +202,7 @@ def read_to_score(run_folder: str | Path, files: Sequence[str | Path], *, channe
     else:
         last = config.features.speed_column is not None
         speed = speed_column(config)
-        if speed in channels and not last:
+        if speed is not None and speed.name in channels and not last:
             speed = None  # a run of an earlier version, of which the speed of the bearing's shaft was a channel
         recordings, found, notes = table.load(tables, window, channels, names, speed, last=last)
     if not channels and len(found) != 1:
