@@ -117,7 +117,7 @@ CASES = (
     wrong("init rig --out {folder}", "is a directory"),
     wrong("init rig --out {text}/rig.toml", "Not a directory"),
     wrong("init rig --out {text}", "exists already"),
-    good("run {noise} --out {tmp}/a --set firmware.name=hum --strict --json", '"firmware.name=hum"', code=3),
+    good("run {noise} --out {tmp}/a --set firmware.name=hum --strict --json", '"firmware.name=hum"', code=3, slow=True),
     good("run {noise} --out {run} --force --dry-run", "holds a run, which would be replaced"),
     good("run {noise} --out {tmp}/d --dry-run --json", '"parameters"'),
     wrong("run {noise} --out {run} --dry-run", "holds a run already"),
