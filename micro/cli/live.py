@@ -127,13 +127,13 @@ def scoring(run: str | None, scores: str | None, say: Callable[[str], None]) -> 
         Path(scores).parent.mkdir(parents=True, exist_ok=True)
     with Path(scores).open("w", encoding="utf-8") if scores is not None else nullcontext() as file:
         if file is not None:
-            file.write("sample,seconds,status,score,differs\n")
+            file.write("sample,end,status,score,differs\n")
             file.flush()
         before = [""]
 
         def watch(rows: Sequence[tuple[Row, int]], reader: RowReader, rate: float | None) -> None:
             for one in scorer.score(rows, reader, rate):
-                at = "" if rate is None else f"{one.sample / rate:.3f}"
+                at = "" if rate is None else f"{(one.sample + 1) / rate:.3f}"
                 if one.status != before[0] or one.differs:
                     where = f"{at} s" if at else f"sample {one.sample}"
                     score = "" if one.score is None else f", score {one.score:.4g}"

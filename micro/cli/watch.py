@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from micro.support.wording import lasting
+from micro.support.wording import about
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -55,7 +55,7 @@ def in_words(line: ProgressLine) -> str:
         text += f": {', '.join(losses)}" if losses else ""
     if line.error is not None:
         text += f": {' '.join(line.error.split())}"
-    return text if not line.remaining else f"{text}; about {lasting(line.remaining)} left"
+    return text if not line.remaining else f"{text}; about {about(line.remaining)} left"
 
 
 def _view(line: ProgressLine, trainings: list[Epoch]) -> Group:
@@ -65,11 +65,11 @@ def _view(line: ProgressLine, trainings: list[Epoch]) -> Group:
     from rich.table import Table
     from rich.text import Text
 
-    left = "" if not line.remaining else f", about {lasting(line.remaining)} left"
+    left = "" if not line.remaining else f", about {about(line.remaining)} left"
     head = Table.grid(padding=(0, 1))
     head.add_row(
         ProgressBar(total=1.0, completed=line.fraction, width=40),
-        Text(f"{line.fraction:4.0%}  {lasting(line.elapsed)} so far{left}"),
+        Text(f"{line.fraction:4.0%}  {about(line.elapsed)} so far{left}"),
     )
     table = Table(box=None, padding=(0, 2, 0, 0))
     folds = any(epoch.fold is not None for epoch in trainings)

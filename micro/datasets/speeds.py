@@ -75,16 +75,21 @@ def speed_last(
 
 
 def modes_of(ranges: Ranges | None, recording: Recording, starts: np.ndarray, window: int) -> np.ndarray | None:
-    """The mode of each window, (n,) int; None where there are none."""
+    """The mode of each window, (n,) int; None where there are none.
+
+    Of a recording that was decimated a window has the mode of all samples of the sensor that it is made of: the value comes
+    with each of these. What a filter remembers of earlier ones does not count.
+    """
     if ranges is None:
         return None
     assert recording.speed is not None
-    return ranges.of_windows(recording.speed, starts, window)
+    return ranges.of_windows(recording.speed, starts * recording.every, window * recording.every)
 
 
 @dataclass(frozen=True)
 class Unjudged:
-    """Of all windows of a run's recordings those in which the machine is off, and those of unknown operating mode."""
+    """Of all windows of a run's recordings those in which the machine is off, and those of unknown operating mode, 0 without
+    modes."""
 
     windows: int
     off: int
@@ -92,7 +97,7 @@ class Unjudged:
 
 
 def unjudged_of(modes: Sequence[np.ndarray]) -> Unjudged | None:
-    """How many windows are not judged; None where there are no modes."""
+    """How many windows are not judged; None where neither modes nor `off_rms` tell."""
     if not modes:
         return None
     found = np.concatenate(modes)

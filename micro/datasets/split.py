@@ -129,9 +129,12 @@ def nothing_healthy(recordings: Sequence[Recording], features: Framing) -> str:
 
 
 def file_scalings(
-    recordings: Iterable[Recording], framing: Framing, features: Callable[[Frames], np.ndarray]
+    recordings: Iterable[Recording],
+    framing: Framing,
+    features: Callable[[Frames], np.ndarray],
+    off: Callable[[Frames], np.ndarray],
 ) -> dict[str, Scaling]:
-    """One scaling a file, fitted on the features of the healthy windows of all its stretches.
+    """One scaling a file, fitted on the features of the healthy windows of all its stretches in which the machine is not off.
 
     Raises:
         DataError: Names a file without, and one of which features are not finite.
@@ -139,7 +142,7 @@ def file_scalings(
     healthy_values: dict[str, list[np.ndarray]] = {}
     for recording in recordings:
         frames, starts = cut(recording, framing)
-        healthy = all_within(recording.healthy, *reach(starts, framing))
+        healthy = all_within(recording.healthy, *reach(starts, framing)) & ~off(frames)
         with np.errstate(over="ignore", invalid="ignore"):  # which is an error below
             values = features(frames)[healthy]
         require_finite(values, recording)

@@ -59,6 +59,9 @@ class Machine:
 # `values` ends the macro that counts the values of a window where there are several, and is empty where there is one.
 PLAIN_STAGE: dict[str, object] = {
     "modes": None,
+    "off": False,
+    "tachometer": None,
+    "sensor_channels": None,
     "stage": "detector",
     "monitored": True,
     "summarizes": False,
@@ -71,6 +74,7 @@ PLAIN_STAGE: dict[str, object] = {
     "diagnosis": None,
     "hops": False,
     "forward": None,
+    "exchangeable": False,
 }
 
 MACHINES = (

@@ -39,6 +39,11 @@ def forward_context(firmware: Firmware, parts: Sequence[str], channels: Sequence
             raise ValueError(f"forward must be one of {', '.join(PARTS)}, got {part!r}")
     front_end, decider = firmware.front_end, firmware.decider
     samples, scores, features = (part in parts for part in PARTS[:1] + PARTS[2:] + PARTS[1:2])
+    if firmware.sensor_channels is not None:
+        raise RunError(
+            "firmware with sensor_channels does not forward: its sensor gives other values than the model takes; forward "
+            "from a run without firmware.sensor_channels"
+        )
     if getattr(decider, "modes", None) is not None:
         raise RunError(
             "firmware of a run with operating modes does not forward: its sensor gives a speed beside samples; forward from a "

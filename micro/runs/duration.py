@@ -7,7 +7,7 @@ from micro.datasets.prepared import Prepared
 from micro.runs.epochs import epochs_of, planned_epochs
 from micro.runs.planned_models import PlannedModel, planned_models
 from micro.runs.recipe_choice import trial_epochs, trials_of
-from micro.support.wording import lasting
+from micro.support.wording import about
 
 # Seconds of a run besides its trainings (TensorFlow's start, verification, firmware), of each training besides its steps (the
 # graph, conversion, evaluation), and of a step besides its multiplications. Two cores took 180 s for the run of the built-in
@@ -45,4 +45,4 @@ def in_words(seconds: float) -> str:
         >>> in_words(180.0)
         'about 3 min on two CPU cores, a rough guess: half of that to twice; --watch says what is left'
     """
-    return f"about {lasting(seconds)} on two CPU cores, a rough guess: half of that to twice; --watch says what is left"
+    return f"about {about(seconds)} on two CPU cores, a rough guess: half of that to twice; --watch says what is left"
