@@ -402,7 +402,8 @@ def things(tmp_path_factory, peer_models, conv_model, conv_samples, converted):
         "keras": place / "tiny.keras", "npy": place / "x.npy", "npz": place / "x.npz", "csv": place / "healthy1.csv",
         "text": place / "text.txt", "noise": place / "noise.toml", "rig": place / "rig.toml", "log": place / "log.csv",
         "fleet": place / "fleet.toml", "int8": place / "int8.tflite",
-        **{name: place / name for name in ("run", "again", "empty", "folder", "missing", "studio", "record", "held", "retrained")},
+        **{name: place / name for name in ("run", "again", "retrained", "empty", "folder", "missing", "studio", "record")},
+        "held": place / "held",
     }  # fmt: skip
     return words, done
 
