@@ -37,6 +37,7 @@ from micro.detection.labeler import Labeling as Labeling
 from micro.detection.labeler import make_labeler as make_labeler
 from micro.detection.modes import Modes as Modes
 from micro.detection.modes import Ranges as Ranges
+from micro.detection.mounted_sensor import MountedSensor as MountedSensor
 from micro.detection.predictor import Predictor as Predictor
 from micro.detection.recognizer import Recognition as Recognition
 from micro.detection.recognizer import Recognizer as Recognizer
@@ -113,6 +114,7 @@ from micro.signal.diagnosis import diagnose as diagnose
 from micro.signal.severity import vibration_zone as vibration_zone
 from micro.signal.shaft_speed import ShaftSpeed as ShaftSpeed
 from micro.signal.shaft_speed import estimate_speed as estimate_speed
+from micro.signal.tachometer import Tachometer as Tachometer
 from micro.signal.velocity import velocity_rms as velocity_rms
 from micro.streaming.step_model import stream as stream
 from micro.streaming.streamed import Streamed as Streamed

@@ -117,7 +117,7 @@ CASES = (
     wrong("init rig --out {folder}", "is a directory"),
     wrong("init rig --out {text}/rig.toml", "Not a directory"),
     wrong("init rig --out {text}", "exists already"),
-    good("run {noise} --out {tmp}/a --set firmware.name=hum --strict --json", '"firmware.name=hum"', code=3),
+    good("run {noise} --out {tmp}/a --set firmware.name=hum --strict --json", '"firmware.name=hum"', code=3, slow=True),
     good("run {noise} --out {run} --force --dry-run", "holds a run, which would be replaced"),
     good("run {noise} --out {tmp}/d --dry-run --json", '"parameters"'),
     wrong("run {noise} --out {run} --dry-run", "holds a run already"),
@@ -215,6 +215,7 @@ CASES = (
     good("monitor {run} {log} --every 2 --recent 2 --page {tmp}/monitor.html", "Page: ", code=1),
     wrong("monitor {run} {log} --every 2 --recent 2 --page {folder}", "is a directory"),
     wrong("monitor {run} {log} --every 2 --recent 2 --device pump", "has no row of device"),
+    wrong("monitor {run} {log} --parameters {text}", "has no [commissioning]"),
     empty("monitor {run} {empty}", "empty"),
     empty("monitor {folder} {log}", "is not a finished run"),
     wrong("monitor {run} {text}", "text.txt"),
@@ -402,8 +403,8 @@ def things(tmp_path_factory, peer_models, conv_model, conv_samples, converted):
         "keras": place / "tiny.keras", "npy": place / "x.npy", "npz": place / "x.npz", "csv": place / "healthy1.csv",
         "text": place / "text.txt", "noise": place / "noise.toml", "rig": place / "rig.toml", "log": place / "log.csv",
         "fleet": place / "fleet.toml", "int8": place / "int8.tflite",
-        **{name: place / name for name in ("run", "again", "retrained", "empty", "folder", "missing", "studio", "record")},
-        "held": place / "held",
+        **{name: place / name for name in ("run", "again", "empty", "folder", "missing", "studio", "record", "held")},
+        "retrained": place / "retrained",
     }  # fmt: skip
     return words, done
 

@@ -105,8 +105,9 @@ def new_firmware(
 @click.option(
     "--counter", type=click.IntRange(0, 2**32 - 1), help="Number of the record. [default: recalibrations, of a model 1]"
 )
+@click.option("--sensor", type=click.Path(dir_okay=False), help="TOML file on the device's own sensor.")
 @as_json
-def update(run_folder: str, old: str, out: str, counter: int | None, as_json: bool) -> None:
+def update(run_folder: str, old: str, out: str, counter: int | None, sensor: str | None, as_json: bool) -> None:
     """Write what devices whose firmware was made from another run, OLD, need to run as RUN, without new firmware.
 
     Of the same model that is a record of threshold and scaling, for NAME_slots_install of NAME_record.h. Of a student that was
@@ -116,11 +117,12 @@ def update(run_folder: str, old: str, out: str, counter: int | None, as_json: bo
     \b
     Example:
       keras-kd update runs/pump-7 --from runs/pump --out pump-7.bin
+      keras-kd update runs/pump --from runs/pump --sensor sensor.toml --out pump-x.bin
       keras-kd update runs/pump-retrained --from runs/pump --counter 2 --out pump-2.bin
     """
     from micro.firmware.update import update_device
 
-    written = update_device(run_folder, old, out, counter)
+    written = update_device(run_folder, old, out, counter, sensor)
     if as_json:
         print_json({**dataclasses.asdict(written), "path": str(written.path)})
     else:

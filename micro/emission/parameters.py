@@ -27,12 +27,13 @@ from micro.detection.score_record import HEADER as SCORE_HEADER
 from micro.detection.score_record import numbers_of, score_size
 from micro.emission.c_text import c_array, float_text
 from micro.emission.front_end import input_scale, scaled_parts, scaling_arrays, scaling_field, source_prefix
+from micro.emission.mounted_sensor import sensor_context
 from micro.signal import AnyFrontEnd, FrontEnd, Hops, JoinedFrontEnd, Scaling
 from micro.support.c_names import CNames
 from micro.tflite.graph import Graph
 
 # What a detector has besides that a record does not hold.
-FIXED_IN_FIRMWARE = ("min_hits", "history", "clear_after", "saturation", "max_saturated")
+FIXED_IN_FIRMWARE = ("min_hits", "history", "clear_after", "saturation", "max_saturated", "off_rms")
 
 SAYS = {
     RecordStatus.OK: "As it should be.",
@@ -87,10 +88,12 @@ def parameters_context(
     graph: Graph,
     digest: str,
     name: str,
+    sensor_channels: int | None = None,
     *,
     exchangeable: bool = False,
 ) -> dict[str, Any]:
-    """For the templates of NAME_parameters and NAME_record; `exchangeable` where the model's weights are."""
+    """For the templates of NAME_parameters and NAME_record; `sensor_channels` are those of a device's own sensor, of which
+    records tell, None where they do not; `exchangeable` where the model's weights are."""
     parameters = parameters_of(around, scaling, detector, graph, digest)
     content = parameters.to_bytes()
     scalings, at = [], HEADER.size + THRESHOLDS.size * len(parameters.thresholds)
@@ -115,6 +118,7 @@ def parameters_context(
             }
         )
         at += len(packed)
+    of_sensor = sensor_context(front_end, sensor_channels, len(content), name)
     made_for = (parameters.made_for.model, parameters.made_for.front_end, parameters.made_for.score)
     return {
         "parameters_guard": CNames(name).guard("parameters"),
@@ -134,9 +138,9 @@ def parameters_context(
         "counter_at": HEADER.size - 4,
         "threshold_at": HEADER.size,
         "thresholds_size": THRESHOLDS.size * len(parameters.thresholds),
-        "record_size": len(content),
+        **of_sensor,
         "block": BLOCK,
-        "slot_size": -(-len(content) // BLOCK) * BLOCK,
+        "slot_size": -(-of_sensor["record_size"] // BLOCK) * BLOCK,
         "statuses": [{"name": each.name, "value": int(each), "says": SAYS[each]} for each in RecordStatus],
     }
 

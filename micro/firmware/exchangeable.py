@@ -34,6 +34,8 @@ def _what_stays(firmware: Firmware, runtime: Runtime) -> str | None:
         return "weights are exchanged in models of whole windows, and firmware.streaming gives one that takes hops"
     if firmware.commissioning is not None:
         return "weights are exchanged together with parameters, and with [commissioning] each device learns its own"
+    if firmware.sensor_channels is not None:
+        return "weights bring parameters from training along, and firmware.sensor_channels gives each device a sensor's own"
     return None
 
 

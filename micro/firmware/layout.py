@@ -81,6 +81,9 @@ def assembled(
         around |= {
             f"examples/{file}": render(f"examples/{file}.j2", whole, FOLDER).encode() for file in layout.examples
         }
+    if context.get("tachometer") and board == "zephyr":
+        file = "sensor_zephyr_tachometer.c"
+        around[f"examples/{file}"] = render(f"examples/{file}.j2", whole, FOLDER).encode()
     return _apart([{f"{folder}/{path}": content for path, content in emitted.items()}, around])
 
 

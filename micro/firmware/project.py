@@ -22,6 +22,7 @@ from micro.emission.labeler import labeler_files
 from micro.emission.recognizer import recognizer_files
 from micro.emission.sensor import sources_context
 from micro.emission.summary import PERIOD, summary_files
+from micro.emission.tachometer import tachometer_files
 from micro.emission.vibration import vibration_files
 from micro.errors import RunError
 from micro.firmware.boards import BOARDS, MACHINES
@@ -215,6 +216,10 @@ def project_files(
         stage |= summary_files(*around, vibration=vibrates, period=period, exchangeable=exchangeable)
     if firmware.vibration is not None:
         stage |= vibration_files(firmware.vibration, digest, name, context["stage"])
+    if firmware.tachometer is not None:
+        modes = getattr(firmware.decider, "modes", None)
+        ranges = None if modes is None else modes.ranges
+        stage |= tachometer_files(firmware.tachometer, firmware.front_end, ranges, name)
     if firmware.diagnosis is not None:
         stage |= diagnosis_files(firmware.diagnosis.monitor, name)
     return assembled(
@@ -233,7 +238,7 @@ def stage_files(
         return estimator_files(*around, firmware.decider, graph, digest, name)
     if isinstance(firmware.decider, Labeler):
         return labeler_files(*around, firmware.decider, graph, digest, name)
-    parts = (*around, firmware.decider, graph, digest, name, firmware.commissioning)
+    parts = (*around, firmware.decider, graph, digest, name, firmware.commissioning, firmware.sensor_channels)
     return detector_files(*parts, exchangeable=exchangeable)
 
 
@@ -281,6 +286,8 @@ def _context(
         "channel_names": channels[0] if channels else (),
         **_sources(firmware, samples, name, channels[1:]),
         "decimate": front_end.decimate,
+        "tachometer": firmware.tachometer,
+        "sensor_channels": firmware.sensor_channels,
         "speed_channel": getattr(front_end, "orders", None) == "channel",
         "sample_rate": front_end.sample_rate,
         "machines": MACHINES,
@@ -295,6 +302,7 @@ def _context(
         "title": layout.title,
         "folder": layout.sources.format(name=name),
         "examples": layout.examples,
+        "faster": layout.faster,
         "pins": front_end.channels,
     }
 

@@ -67,7 +67,11 @@ class ModelUpdate:
 
 
 def update_device(
-    run_folder: str | Path, firmware_from: str | Path, out: str | Path, counter: int | None = None
+    run_folder: str | Path,
+    firmware_from: str | Path,
+    out: str | Path,
+    counter: int | None = None,
+    sensor: str | Path | None = None,
 ) -> Update | ModelUpdate:
     """Write what devices whose firmware was made from another run need to run as this one, without new firmware.
 
@@ -81,6 +85,7 @@ def update_device(
         out: The file to write.
         counter: Of two records of a kind a device keeps the one with the higher; None for the times that the run was
             recalibrated, or 1, and of a model 1.
+        sensor: As in `update_parameters`; not together with another model.
 
     Raises:
         RunError: Naming what differs and needs new firmware, or for a folder that is no finished run with a detector.
@@ -92,7 +97,12 @@ def update_device(
     """
     new, old = (load_with_detector(Path(folder)) for folder in (run_folder, firmware_from))
     if run_parameters(new).made_for == run_parameters(old).made_for:
-        return update_parameters(run_folder, firmware_from, out, counter)
+        return update_parameters(run_folder, firmware_from, out, counter, sensor)
+    if sensor is not None:
+        raise RunError(
+            f"{run_folder} has another model than {firmware_from}, and a record of weights tells nothing of a device's own "
+            "sensor: write the model without --sensor"
+        )
     _require_exchangeable(str(run_folder), new, str(firmware_from), old)
     number = 1 if counter is None else counter
     parameters = run_parameters(new, usual_counter(read_run(Path(run_folder))[0]))
