@@ -41,6 +41,8 @@ family = "dense"
 sizes = [6]
 epochs = 60
 learning_rate = 0.01
+[distill]
+compare = false
 [recognize]
 min_hits = 2
 history = 3

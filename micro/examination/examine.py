@@ -167,7 +167,7 @@ def timing_of(report: RunReport, config: Config) -> Timing:
 
 
 def _begins(rows: Sequence[Scored]) -> np.ndarray:
-    return np.array([np.nan if row.seconds is None else row.seconds for row in rows], float)
+    return np.array([np.nan if row.begin is None else row.begin for row in rows], float)
 
 
 def _is_fault(label: str, words: Sequence[str]) -> bool:

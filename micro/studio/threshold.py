@@ -117,7 +117,7 @@ def _by_file(scored: Sequence[Mapping[str, Any]]) -> list[Scored]:
     found: dict[str, list[tuple[float, float]]] = {}
     for window in scored:
         if isinstance(window.get("score"), int | float):
-            seconds = window.get("seconds")
+            seconds = window.get("begin")
             at = float(seconds) if isinstance(seconds, int | float) else np.nan
             found.setdefault(str(window["file"]), []).append((float(window["score"]), at))
     return [Scored(*np.array(rows).T) for rows in found.values()]

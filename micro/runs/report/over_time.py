@@ -23,8 +23,11 @@ UNITS = ((7200.0, 60.0, "min"), (172_800.0, HOUR, "h"), (float("inf"), DAY, "day
 
 @dataclass(frozen=True)
 class Track:
-    """A recording's windows in their order, (n,) each: seconds, NaN without a time; scores, NaN where there is none; and
-    whether the detector is in alarm. `spans` are faults: begin and end in seconds, None at the recording's end, and label."""
+    """A recording's windows in their order, (n,) each: seconds at which they end, NaN without a time; scores, NaN where there
+    is none; and whether the detector is in alarm.
+
+    `spans` are faults: begin and end in seconds, None at the recording's end, and label.
+    """
 
     name: str
     seconds: np.ndarray
