@@ -58,7 +58,7 @@ def recalibrate(run_folder: str | Path, monitoring: Monitoring, out: str | Path)
     if out.exists():
         raise RunError(f"{out} exists; choose another folder for the recalibrated run")
     settings = config.detect.model_dump(exclude={"false_alarm_rate", "method"})
-    settings["saturation"] = former.saturation
+    settings |= {"saturation": former.saturation, "off_rms": former.off_rms}
     detector = make_detector(former.score, threshold, **settings)
     changes = {
         "recalibration": _record(report, monitoring.threshold, threshold, calibration),
@@ -79,7 +79,9 @@ def _detector_and_threshold(
     if report.detector is None or report.threshold is None:
         raise RunError(f"{folder} has no detector whose threshold could change")
     if report.detector.modes is not None:
-        raise RunError(f"{folder} has a threshold for each operating mode: run it again with more recordings")
+        raise RunError(
+            f"{folder} has a threshold for each operating mode: run it again with more recordings of the mode"
+        )
     if monitoring.advice != "recalibrate" or monitoring.recalibrated is None:
         raise RunError(f"nothing to recalibrate: {monitoring.advice}: {monitoring.why}")
     if monitoring.threshold != report.threshold:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +27,7 @@ from micro.datasets.regression import load_to_score
 from micro.datasets.sources import join
 from micro.datasets.speeds import modes_of, speed_column
 from micro.datasets.split import file_scalings
+from micro.datasets.standing import Standing, detector_limits
 from micro.datasets.views import Views
 from micro.detection.detector import Detector, Status, decide
 from micro.detection.estimator import Estimator, Estimators
@@ -42,7 +43,7 @@ from micro.runs.student_scores import Student, load_student, scores_in_parts
 from micro.signal import AnyFrontEnd, Scaling
 
 FAULT = "sensor fault"
-# What is said of windows that a detector with operating modes does not judge.
+# What is said of windows that a detector does not judge as the machine is off, or of no operating mode.
 NOT_JUDGED = {int(Fault.MACHINE_OFF): "machine off", int(Fault.UNKNOWN_MODE): "unknown mode"}
 
 
@@ -59,16 +60,18 @@ class Numbered:
 
 @dataclass(frozen=True)
 class Scored:
-    """One window: `row` and `seconds` say where it begins in its file; a picture is a window of its own, without a time.
+    """One window: `row` is the row at which it begins in its file; a picture is a window of its own, without a time.
 
     Attributes:
+        begin, end: From when and until when its samples were taken, in seconds from the file's first row; the firmware decides
+            at its end. None without a time.
         score: In real units, a regression's number; None where the sensor is at fault, as the firmware sees it, and where there
             are several numbers or labels.
         above_threshold: Whether this window alone is above the threshold, a recognizer's the one of its class; None without a
             score or a threshold.
         alarm: Whether the detector is in alarm after it, as the firmware is: k of the last n windows of its file.
         result: 'alarm' or 'ok', a classifier's likeliest class, the labels that are likelier than not, joined by '+', 'none'
-            where there are none, 'estimate', 'sensor fault', or of operating modes 'machine off' or 'unknown mode'.
+            where there are none, 'estimate', 'sensor fault', 'machine off', or of operating modes 'unknown mode'.
         recognized: The class that the firmware's recognizer reports after it, '' where it reports none; None where the
             firmware has no recognizer.
         low, high: Ends of the interval around a regression's number.
@@ -76,11 +79,12 @@ class Scored:
         labels: Of several labels, else empty.
         reported: The labels that the firmware reports after it, joined by '+', '' where it reports none; None where the
             firmware has no labeler.
+        mode: Its operating mode, '' where it is of none; None of a run without modes.
     """
 
     file: str
     row: int
-    seconds: float | None
+    begin: float | None
     score: float | None
     above_threshold: bool | None
     alarm: bool | None
@@ -91,6 +95,8 @@ class Scored:
     numbers: tuple[Numbered, ...] = ()
     labels: tuple[Label, ...] = ()
     reported: str | None = None
+    mode: str | None = None
+    end: float | None = None
 
 
 @dataclass(frozen=True)
@@ -145,7 +151,16 @@ def score_read(given: ToScore) -> tuple[tuple[Scored, ...], tuple[str, ...]]:
     if not by_file:
         raise DataError(f"no window can be scored: {given.notes[-1]}")
     made = (window for name, stretches in by_file.items() for window in _windows(name, stretches, student))
-    return tuple(made), given.notes
+    rate = given.recordings[0].sample_rate
+    lasts = None if rate is None else features.window / rate
+    return tuple(
+        one if one.begin is None or lasts is None else replace(one, end=one.begin + lasts) for one in made
+    ), given.notes
+
+
+def ends_of(windows: Sequence[Scored]) -> np.ndarray:
+    """Seconds at which windows end, NaN without a time, (n,)."""
+    return np.array([np.nan if each.end is None else each.end for each in windows], float)
 
 
 @dataclass(frozen=True)
@@ -187,7 +202,7 @@ def read_to_score(run_folder: str | Path, files: Sequence[str | Path], *, channe
     else:
         last = config.features.speed_column is not None
         speed = speed_column(config)
-        if speed in channels and not last:
+        if speed is not None and speed.name in channels and not last:
             speed = None  # a run of an earlier version, of which the speed of the bearing's shaft was a channel
         recordings, found, notes = table.load(tables, window, channels, names, speed, last=last)
     if not channels and len(found) != 1:
@@ -201,7 +216,9 @@ def read_to_score(run_folder: str | Path, files: Sequence[str | Path], *, channe
     for recording in joined.recordings:
         _require_alike(recording, expected, size)
     recordings = filtered(joined.recordings, features)
-    scalings = file_scalings(recordings, features, Views(features)) if tables.scaling == "per_file" else {}
+    views = Views(features)
+    off = Standing(views, detector_limits(config.detect.off_rms, tuple(found), config.features, features))
+    scalings = file_scalings(recordings, features, views, off) if tables.scaling == "per_file" else {}
     notes = (*notes, *joined.notes, *missing_notes(recordings, features))
     return ToScore(folder, report, config, paths, tables, tuple(found), recordings, features, scalings, notes)
 
@@ -261,6 +278,8 @@ def _windows(name: str, stretches: Sequence[tuple[np.ndarray, ...]], student: St
         recognized = ["" if number == NO_CLASS else decider.class_names[number] for number in reported]
         above = (candidates != NO_CLASS).tolist()
     labels = window_labels(student, scores, raw, faulty) if student.label_names else None
+    of = getattr(decider, "modes", None)
+    names = () if of is None else of.ranges.names
     for place, fault in enumerate(faulty):
         where = (name, int(rows[place]), None if np.isnan(seconds[place]) else float(seconds[place]))
         if labels is not None:
@@ -270,7 +289,8 @@ def _windows(name: str, stretches: Sequence[tuple[np.ndarray, ...]], student: St
             continue
         if fault:
             why = NOT_JUDGED.get(int(fault), FAULT)
-            yield Scored(*where, None, None, None, why, recognized[place], numbers=_numbers(student, None))
+            mode = "" if names else None
+            yield Scored(*where, None, None, None, why, recognized[place], numbers=_numbers(student, None), mode=mode)
             continue
         if isinstance(student.target, Targets):
             yield Scored(*where, None, None, None, "estimate", numbers=_numbers(student, scores[place].tolist()))
@@ -281,7 +301,10 @@ def _windows(name: str, stretches: Sequence[tuple[np.ndarray, ...]], student: St
             yield Scored(*where, number, None, None, "estimate", None, *ends)
             continue
         result = student.names[likeliest[place]] if student.names else "alarm" if alarms[place] else "ok"
-        yield Scored(*where, float(scores[place]), above[place], alarms[place], result, recognized[place])
+        found_mode = None if not names else names[int(modes[place])] if modes[place] >= 0 else ""
+        yield Scored(
+            *where, float(scores[place]), above[place], alarms[place], result, recognized[place], mode=found_mode
+        )
 
 
 def _numbers(student: Student, found: Sequence[float] | None) -> tuple[Numbered, ...]:
