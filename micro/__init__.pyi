@@ -73,6 +73,8 @@ from micro.explore import SearchResult as SearchResult
 from micro.explore import search as search
 from micro.firmware import new_benchmark as new_benchmark
 from micro.firmware import new_firmware as new_firmware
+from micro.firmware.update import ModelUpdate as ModelUpdate
+from micro.firmware.update import update_device as update_device
 from micro.fleet import FleetResult as FleetResult
 from micro.fleet import load_fleet as load_fleet
 from micro.fleet import run_fleet as run_fleet

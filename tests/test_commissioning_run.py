@@ -3,12 +3,15 @@
 import shutil
 import subprocess
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from support import build_app, invoke, made_once, read_samples_from_stdin
 
 import micro
+from micro.detection.learned_record import LearnedRecord
+from micro.detection.record import MadeFor
 from micro.detection.sensor import faults
 from micro.detection.summary import LearnedState, crc_of_learned, summarized
 from micro.emission.parameters import made_for_of
@@ -83,8 +86,12 @@ def test_a_run_scaled_by_machine_makes_firmware_that_passes_its_self_test_and_le
     app = build_app(tmp_path / "project", "-DAPP_LOG=1")
     samples = machine(77)[0].astype(np.float32)
     done = subprocess.run([app], input=samples.tobytes(), capture_output=True)
-    said = [line.split(",")[0] for line in done.stdout.decode().splitlines()[1:]]
+    rows = [line.split(",") for line in done.stdout.decode().splitlines()[1:]]
+    said = [row[0] for row in rows]
     decisions = micro.simulate(finished, samples)
+    unit = load_firmware(finished).decider.score.unit
+    expected = ["" if each.status.name == "LEARNING" else str(round(each.score / unit)) for each in decisions]
+    assert [row[1] for row in rows] == expected, "also windows of calibration have their score"
     words = {"LEARNING": "learning", "CALIBRATING": "calibrating", "HEALTHY": "healthy", "ALARM": "ALARM"}
     assert said == [words[decision.status.name] for decision in decisions]
     counts = Counter(said)
@@ -150,13 +157,67 @@ def test_no_record_of_the_run_replaces_what_a_device_has_learned(finished, tmp_p
     assert not (tmp_path / "parameters.bin").exists()
 
 
+def log_of(run, samples, path, begins=0):
+    """What a device logs that begins to learn with these samples, from a window on; and the record of what it learned."""
+    firmware, decisions = load_firmware(run), micro.simulate(run, samples)
+    unit, rows = firmware.decider.score.unit, ["status,raw_score"]
+    words = {"LEARNING": "learning", "CALIBRATING": "calibrating", "HEALTHY": "healthy", "ALARM": "ALARM"}
+    for one in decisions[begins:]:
+        word = words[one.status.name]
+        rows.append(f"{word},{'' if word == 'learning' else round(one.score / unit)}")
+    path.write_text("\n".join(rows) + "\n")
+    front_end = firmware.front_end
+    frames = micro.windows(samples[:, None].astype(np.float32), front_end.window, front_end.hop)
+    faulty = faults(firmware.decider, frames)
+    course = commissioned(firmware.commissioning, firmware.decider, front_end, firmware.tflite, frames, faulty)
+    made_for = made_for_of(front_end, firmware.decider, sha256(firmware.deployed))
+    return LearnedRecord(course.learned, course.threshold, made_for)
+
+
 @pytest.mark.slow
-def test_a_log_of_a_device_that_learned_is_not_compared_with_the_run(finished, tmp_path):
-    (tmp_path / "log.csv").write_text("status,raw_score\nlearning,\nhealthy,3\n")
-    result = invoke("monitor", finished, tmp_path / "log.csv", "--recalibrate", tmp_path / "again")
-    assert result.exit_code == 2
-    assert "each device learns a scaling and a threshold of its own" in result.output
-    assert "give the device's summaries" in result.output
+def test_a_log_of_a_device_that_learned_is_compared_with_its_own_first_sessions(finished, tmp_path):
+    samples, log = machine(79, 60_000, fault=60_000)[0], tmp_path / "log.csv"
+    record = log_of(finished, samples, log)
+    unit = load_firmware(finished).decider.score.unit
+    found = micro.monitor(finished, log)
+    assert found.threshold == record.threshold * unit
+    assert found.faults == 0
+    assert found.advice == "steady", found.why
+    assert any("by the calibration in the log" in note for note in found.notes), found.notes
+    assert "20 windows in which the device learned were left out" in found.notes
+    later = log_of(finished, samples, log, begins=60)
+    with pytest.raises(micro.DataError, match="of which the log has none; give what the device has learned"):
+        micro.monitor(finished, log)
+    parameters = tmp_path / "learned.bin"
+    parameters.write_bytes(later.to_bytes())
+    assert micro.monitor(finished, log, parameters=parameters).threshold == record.threshold * unit
+    parameters.write_bytes(replace(later, made_for=MadeFor(b"model..1", b"front..1", b"score..1")).to_bytes())
+    with pytest.raises(micro.RecordError, match="another model"):
+        micro.monitor(finished, log, parameters=parameters)
+
+
+@pytest.mark.slow
+def test_a_device_that_learned_is_recalibrated_by_a_record_of_its_own(finished, tmp_path):
+    samples, log, parameters = machine(79, 60_000, fault=60_000)[0], tmp_path / "log.csv", tmp_path / "learned.bin"
+    record = log_of(finished, samples, log)
+    header, *rows = log.read_text().splitlines()
+    # The later half scores so that the threshold would have to go up by a third.
+    later = np.array([int(row.split(",")[1]) for row in rows[len(rows) // 2 :]])
+    later = later * (1.33 * record.threshold / np.quantile(later, 0.9))
+    rows[len(rows) // 2 :] = [f"healthy,{score:.0f}" for score in later]
+    log.write_text("\n".join([header, *rows]) + "\n")
+    parameters.write_bytes(record.to_bytes())
+    words = ("--every", 8, "--false-alarm-rate", 0.2, "--parameters", parameters)
+    result = invoke("monitor", finished, log, *words, "--recalibrate", tmp_path / "new.bin")
+    assert result.exit_code == 1, result.output
+    assert result.output.startswith("recalibrate: "), result.output
+    new = LearnedRecord.from_bytes((tmp_path / "new.bin").read_bytes(), record.made_for)
+    assert new.learned == record.learned
+    assert new.counter == record.counter + 1
+    assert new.threshold > record.threshold
+    again = invoke("monitor", finished, log, *words, "--recalibrate", tmp_path / "new.bin")
+    assert again.exit_code == 2
+    assert "exists" in again.output
 
 
 def summaries_of(run, samples, windows=25):
@@ -203,6 +264,9 @@ def test_summaries_of_a_device_that_learned_are_compared_with_its_own_first_ones
     result = invoke("monitor", finished, path, "--every", 8, "--recalibrate", tmp_path / "again")
     assert result.exit_code == 2
     assert "nothing to recalibrate" in result.output
+    (tmp_path / "learned.bin").write_bytes(log_of(finished, 2 * louder, tmp_path / "log.csv").to_bytes())
+    with pytest.raises(micro.DataError, match="of other learned parameters than the record"):
+        micro.monitor(finished, path, every=8, parameters=tmp_path / "learned.bin")
     path.write_bytes(summaries_of(finished, 20 * machine(79, 8000)[0]))
     with pytest.raises(micro.DataError, match=r"in phase FAULT: it refused the machine \(UNLIKE, place \d+\)"):
         micro.monitor(finished, path)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from micro.detection.drift import watch
-from micro.detection.permutation import session_test
+from micro.detection.permutation import histogram_test, session_test
 
 
 def sessions(rng, count, *, shift=0.0, size=40, between=0.5):
@@ -150,3 +150,19 @@ def test_wrong_arguments_are_named(arguments, problem):
         watch(log, log, **arguments)
     with pytest.raises(ValueError, match="calibration has 1 session; a comparison takes at least 2"):
         watch(log[:1], log)
+
+
+def test_what_several_features_have_in_common_is_found_sooner_than_by_any_and_no_oftener_by_chance():
+    rng = np.random.default_rng(0)
+    counts = np.ones((46, 20), int)
+    found = {(moved, common): 0 for moved in (0.0, 1.3) for common in ((), range(6))}
+    for seed in range(60):
+        columns = rng.normal(size=(46, 18))
+        for moved, common in found:
+            own = columns + moved * (np.arange(46)[:, None] >= 30) * (np.arange(18) < 6)
+            test = histogram_test(counts[:30], counts[30:], 0.01, seed, (own[:30], own[30:]), common)
+            found[moved, common] += test.shift.p <= 0.01
+            if moved and common:
+                assert test.shift.feature == 18
+    assert found[1.3, range(6)] > found[1.3, ()] + 10
+    assert max(found[0.0, ()], found[0.0, range(6)]) <= 3

@@ -574,6 +574,7 @@ def test_samples_are_scored_as_they_come_and_the_boards_scores_compared(tmp_path
     assert [int(row[0]) for row in rows] == ends
     assert [row[2] for row in rows] == [status.name.lower() for status in judged.statuses]
     assert "alarm" in {row[2] for row in rows}
+    assert all(len(row[3].lstrip("-0.").replace(".", "").split("e")[0]) <= 9 for row in rows)
     assert ": alarm, score " in result.stdout or ": alarm" in result.stdout
     assert f"of {(judged.faulty == 0).sum()} of them, and all are as they should be" in result.stdout
     lines, _, _ = rig_lines(rig_run, sent=1)
@@ -646,3 +647,27 @@ def test_after_samples_that_the_board_lost_windows_end_where_its_own_do(tmp_path
     assert header == lines[:2]
     assert len(scores) > 1.6 * len(ends)
     assert "and all are as they should be" in result.stdout
+
+
+def test_every_command_has_the_same_time_of_a_window_and_counts_an_alarm_from_its_end(tmp_path, rig_run):
+    lines, _, ends = rig_lines(rig_run)
+    _, rows = scored(tmp_path, rig_run, lines)
+    (file,) = (tmp_path / "out").rglob("*.csv")
+    assert invoke("score", rig_run, file, "--out", tmp_path / "score.csv").exit_code == 0
+    header, table = read(tmp_path / "score.csv")
+    begin, end = header.index("begin"), header.index("end")
+    rate = json.loads((rig_run / "report.json").read_text())["data"]["sample_rate"]
+    assert [float(row[end]) for row in table] == pytest.approx([(n + 1) / rate for n in ends], abs=1e-6)
+    assert {round((float(row[end]) - float(row[begin])) * rate) for row in table} == {ends[0] + 1}
+    # `record` while the samples come, to the millisecond.
+    assert [float(row[1]) for row in rows] == pytest.approx([float(row[end]) for row in table], abs=6e-4)
+    first = next(float(row[end]) for row in table if row[header.index("alarm")] == "1")
+    (tmp_path / "events.csv").write_text(f"file,start,end,label\n{file.name},0,1000,normal\n")
+    words = ("--events", tmp_path / "events.csv", "--json")
+    tested = json.loads(invoke("test", rig_run, file, *words).stdout)
+    assert tested["detector"]["by_alarm"][0]["start"] == pytest.approx(first, abs=1e-6)
+    told = json.loads(invoke("explain", rig_run, file, "--json").stdout)
+    assert told["seconds"] == pytest.approx([float(row[end]) for row in table], abs=1e-6)
+    alarm = told["explained"][0]
+    assert min(abs(alarm["begin"] - float(row[begin])) for row in table) < 1e-6
+    assert min(abs(alarm["end"] - float(row[end])) for row in table) < 1e-6

@@ -60,13 +60,19 @@ int main(void) {
 }
 """
 EDGES = (600.0, 900.0, 1500.0)
-NAMES = ("float32", "fixed", "frames", "off alone")
+NAMES = ("float32", "fixed", "frames", "off alone", "filtered", "filtered fixed")
+FIXED_ONES = ("fixed", "filtered fixed")
 NEVER = 2**32 - 1
 
 
 def firmware_of(name):
-    front_end = {"fixed": emitted_c.FIXED, "frames": emitted_c.FRAMES}.get(name, emitted_c.WHOLE)
-    resolution = 0.25 if name == "fixed" else None
+    front_end = {
+        "fixed": emitted_c.FIXED,
+        "frames": emitted_c.FRAMES,
+        "filtered": emitted_c.FILTERED,
+        "filtered fixed": emitted_c.FIXED_FILTERED,
+    }.get(name, emitted_c.WHOLE)
+    resolution = 0.25 if name in FIXED_ONES else None
     ranges = Ranges("rpm", () if name == "off alone" else EDGES, off_below=100.0, resolution=resolution)
     firmware = emitted_c.detector(front_end, "reconstruction", min_hits=2, history=3, clear_after=2)
     scores = np.array([d.score for d in decisions(firmware, samples_of(firmware, 0))])
@@ -126,7 +132,7 @@ def built(tmp_path_factory):
         firmware = firmware_of(name)
         folder = emitted_c.written(detector_files(*parts_of(firmware), "d"), tmp_path_factory.mktemp("modes"))
         generate(firmware.tflite, folder, "d")
-        kind = "int32_t" if name == "fixed" else "float"
+        kind = "int32_t" if name in FIXED_ONES else "float"
         (folder / "main.c").write_text(HARNESS.replace("SPEED", kind))
         command = ["gcc", *WARNINGS, "-Wsign-conversion", "-Wshadow", *SANITIZERS, "-Wno-long-long", "main.c"]
         sources = [f"d{part}.c" for part in ("", "_front_end", "_parameters", "_record", "_detector")]
@@ -158,7 +164,7 @@ def test_c_decides_as_python_while_the_speed_changes(built, name):
     seen = set()
     for seed in range(6):
         samples, speeds = samples_of(firmware, seed), speeds_of(seed)
-        if name == "fixed":
+        if name in FIXED_ONES:
             speeds = np.nan_to_num(speeds, nan=-1e12)
         found = in_c(program, firmware, samples, speeds, parameters_of(*parts_of(firmware)).to_bytes())
         expected = decisions(firmware, samples, speed=speeds)
@@ -186,7 +192,7 @@ def test_thresholds_by_mode_are_exchanged_while_it_runs(built, name):
     assert set(in_c(program, firmware, samples, speeds, none.to_bytes(), 0)[:, 0]) == {Status.UNKNOWN_MODE}
     found = in_c(program, firmware, samples, speeds, none.to_bytes(), 2000)[:, 0]
     expected = [int(each.status) for each in decisions(firmware, samples, speed=speeds)]
-    first = (2000 - firmware.front_end.window) // firmware.front_end.hop + 1
+    first = (2000 - firmware.front_end.sensor_window) // firmware.front_end.sensor_hop + 1
     assert found[:first].tolist() == expected[:first]
     assert set(found[first:]) == {Status.UNKNOWN_MODE}
 

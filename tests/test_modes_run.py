@@ -5,6 +5,7 @@ import subprocess
 
 import numpy as np
 import pytest
+from support import build_app, invoke
 
 import micro
 from micro.config import parse_config
@@ -69,7 +70,9 @@ def test_modes_with_too_few_windows_are_named_or_left_out(tmp_path):
     data = prepare(config(folder, edges=[*EDGES, 3000.0], too_few="unknown"))
     assert data.ranges.count == 3
     assert any("2000 to 3000 has 0" in note for note in data.notes)
-    with pytest.raises(DataError, match=r"'load' is no column"):
+    with pytest.raises(
+        DataError, match=r"^\[modes\] column = 'load', and .*csv has no such column of numbers; it has x, "
+    ):
         prepare(config(folder, column="load"))
 
 
@@ -98,7 +101,9 @@ def test_a_run_with_modes_becomes_firmware_whose_self_test_passes(tmp_path):
         each.result in ("machine off", "unknown mode") for each in scored
     ]
     (tmp_path / "log.csv").write_text("status,raw_score\nhealthy,1\n")
-    with pytest.raises(RunError, match="a threshold for each operating mode"):
+    with pytest.raises(
+        DataError, match=r"row 2: a score without a mode; a run with operating modes needs a column 'mode'"
+    ):
         micro.monitor(tmp_path / "run", tmp_path / "log.csv")
     update = micro.update_parameters(tmp_path / "run", tmp_path / "run", tmp_path / "pump.bin")
     assert " | " in update.says
@@ -124,3 +129,59 @@ def test_a_run_with_modes_becomes_firmware_whose_self_test_passes(tmp_path):
         assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     done = subprocess.run([tmp_path / "fw/build/pump_app"], capture_output=True, text=True)
     assert "self-test: pass" in done.stdout, done.stdout
+
+
+def starts_of(folder, names, slow=1.0):
+    """A file for each start of a healthy machine; `slow` is how much louder it is when it runs slowly."""
+    for name in names:
+        seed = sum(place * ord(letter) for place, letter in enumerate(name, start=7))
+        speed = np.repeat([0.0, 700.0, 1500.0], 500) + np.random.default_rng(seed).normal(0, 5, 1500)
+        samples = vibration(speed, False, seed) * np.where(speed < 1000, slow, 1.0)
+        lines = ["x,rpm", *(f"{x:.5f},{v:.2f}" for x, v in zip(samples, speed))]
+        (folder / f"{name}.csv").write_text("\n".join(lines) + "\n")
+    return [folder / f"{name}.csv" for name in names]
+
+
+@pytest.mark.slow
+def test_a_log_is_compared_mode_by_mode_and_a_finding_names_its_mode_also_at_a_lower_rate(tmp_path):
+    data, later = tmp_path / "data", tmp_path / "later"
+    data.mkdir(), later.mkdir()
+    recorded(data), starts_of(data, [f"ok-{n}" for n in range(24)])
+    given = config(data)
+    given = given.model_copy(update={"features": given.features.model_copy(update={"decimate": 2})})
+    run = tmp_path / "run"
+    report = micro.run_pipeline(given, run)
+    assert [row.name for row in report.by_mode] == ["500 to 1000", "1000 to 2000"]
+    words = ("--every", 4, "--recent", 4, "--false-alarm-rate", 0.1)
+    for slow, code in ((1.0, 0), (2.0, 1)):
+        files = starts_of(later, [f"day-{n}" for n in range(8)], slow)
+        scored = invoke("score", run, *files, "--out", tmp_path / "log.csv")
+        assert scored.exit_code in (0, 1), scored.output
+        result = invoke("monitor", run, tmp_path / "log.csv", *words, "--page", tmp_path / "page.html")
+        assert "windows in which the machine was off were left out" in result.output
+        assert "windows of unknown operating mode were left out" in result.output
+        assert ", 0 without a score" in result.output
+        said = [line for line in result.output.splitlines() if line.startswith("mode ")]
+        if slow == 1.0:
+            assert not any("retrain" in line or "recalibrate" in line for line in said), said
+            continue
+        assert result.exit_code == code
+        assert said[0].startswith(("mode 500 to 1000: retrain", "mode 500 to 1000: recalibrate")), said
+        assert not said[1].startswith(("mode 1000 to 2000: retrain", "mode 1000 to 2000: recalibrate")), said
+        assert "mode 500 to 1000" in (tmp_path / "page.html").read_text()
+    found = micro.monitor(run, tmp_path / "log.csv", every=4, recent=4, false_alarm_rate=0.1)
+    assert found.why.startswith("mode 500 to 1000: ")
+    assert list(found.by_mode) == ["500 to 1000", "1000 to 2000"]
+    with pytest.raises(RunError, match="for each operating mode"):
+        micro.recalibrate(run, found, tmp_path / "again")
+    if shutil.which("cmake") is None:
+        pytest.skip("cmake is not installed")
+    micro.new_firmware(run, tmp_path / "fw", "cmake")
+    app = build_app(tmp_path / "fw", "-DAPP_LOG=1")
+    done = subprocess.run([app], capture_output=True, text=True)
+    assert done.stdout.startswith("status,raw_score,mode\n"), done.stdout[:200]
+    rows = [line.split(",") for line in done.stdout.splitlines()]
+    assert {len(row) for row in rows} == {3}
+    if not missing_tools():
+        (emulated,) = emulate(run, ["m4f"])
+        assert emulated.equal

@@ -67,7 +67,7 @@ def test_both_are_in_the_table_and_a_log_of_it_counts_faults(rig_run, recording,
     assert result.stdout == f"wrote {len(scored)} windows to {out}: {above} above the threshold, {alarms} in alarm\n"
     assert out.read_bytes() == to_csv(scored)
     lines = out.read_text().splitlines()
-    assert lines[0] == "file,row,seconds,score,above_threshold,alarm,result"
+    assert lines[0] == "file,row,begin,end,score,above_threshold,alarm,result"
     faults = [line for line in lines if line.endswith(",,,,sensor fault")]
     assert len(faults) == sum(s.score is None for s in scored) > 0
 
@@ -134,12 +134,12 @@ def test_a_missing_value_code_in_a_file_to_score_is_named(rig_run, tmp_path):
 
 def test_a_file_with_a_gap_has_a_row_on_the_page_for_each_side_of_it_with_its_times():
     begins = [0.0, 0.5, 1.0, 9.0, 9.5]
-    windows = [score_files.Scored("<i>.csv", n, at, 1.0, False, False, "ok") for n, at in enumerate(begins)]
+    windows = [score_files.Scored("<i>.csv", n, at, 1.0, False, False, "ok", end=at + 1) for n, at in enumerate(begins)]
     assert [len(each) for each in stretches(windows)] == [3, 2]
     html = render_scores("run", windows, (), 2.0).decode()
     assert html.count("&lt;i&gt;.csv</td>") == 2
-    assert "<td>0</td><td>1</td><td>3</td>" in html
-    assert "<td>9</td><td>9.5</td><td>2</td>" in html
+    assert "<td>0</td><td>2</td><td>3</td>" in html
+    assert "<td>9</td><td>10.5</td><td>2</td>" in html
     assert "No alarm in 5 windows of 1 file" in html
-    untimed = [replace(each, seconds=None) for each in windows]
+    untimed = [replace(each, begin=None, end=None) for each in windows]
     assert stretches(untimed) == [untimed]

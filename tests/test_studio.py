@@ -322,7 +322,7 @@ def test_the_delay_until_a_fault_is_found_counts_the_time_without_scores(studio)
     report = json.loads((studio.folder / "runs/rig/report.json").read_text())
     hop, window = (threshold.seconds_of(report, key) for key in ("hop", "window"))
     above = 10 * report["threshold"]
-    scored = [{"file": "a", "seconds": n * hop, "score": None if n < 50 else above} for n in range(100)]
+    scored = [{"file": "a", "begin": n * hop, "score": None if n < 50 else above} for n in range(100)]
     found = threshold.moved(studio.folder / "runs/rig", report, scored)
     needed = report["detector"]["min_hits"] - 1
     assert found["delay"][found["thresholds"].index(found["now"])] == pytest.approx((50 + needed) * hop + window)

@@ -179,7 +179,7 @@ def test_a_page_shows_what_there_is_also_while_a_file_is_made_and_after_many_ala
         now = record.snapshot(space, job)
         assert (now["file"], now["samples"]["at"]) == ("uploads/pump/a.csv", at)
     # The run that scores has been deleted since.
-    (tmp_path / "scores/a.csv").write_text("sample,seconds,status,score,differs\n9,0.9,alarm,9.5,\n")
+    (tmp_path / "scores/a.csv").write_text("sample,end,status,score,differs\n9,1.0,alarm,9.5,\n")
     assert record.snapshot(space, job)["scores"]["threshold"] is None
 
 

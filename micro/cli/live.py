@@ -127,20 +127,20 @@ def scoring(run: str | None, scores: str | None, say: Callable[[str], None]) -> 
         Path(scores).parent.mkdir(parents=True, exist_ok=True)
     with Path(scores).open("w", encoding="utf-8") if scores is not None else nullcontext() as file:
         if file is not None:
-            file.write("sample,seconds,status,score,differs\n")
+            file.write("sample,end,status,score,differs\n")
             file.flush()
         before = [""]
 
         def watch(rows: Sequence[tuple[Row, int]], reader: RowReader, rate: float | None) -> None:
             for one in scorer.score(rows, reader, rate):
-                at = "" if rate is None else f"{one.sample / rate:.3f}"
+                at = "" if rate is None else f"{(one.sample + 1) / rate:.3f}"
                 if one.status != before[0] or one.differs:
                     where = f"{at} s" if at else f"sample {one.sample}"
                     score = "" if one.score is None else f", score {one.score:.4g}"
                     say(f"{where}: {one.status.replace('_', ' ')}{score}{f'; {one.differs}' if one.differs else ''}")
                 before[0] = one.status
                 if file is not None:
-                    score = "" if one.score is None else repr(one.score)
+                    score = "" if one.score is None else f"{one.score:.9g}"
                     file.write(f"{one.sample},{at},{one.status},{score},{one.differs}\n")
             if file is not None:
                 file.flush()

@@ -118,6 +118,10 @@ def _of_sensor(sensor: MountedSensor | None) -> dict[str, Any]:
 
 def _held(record: Any) -> dict[str, Any]:
     """What a record of weights holds."""
+    from micro.detection.score_record import attached_parameters
+
+    parameters = attached_parameters(record.attached)
+    pairs = () if parameters is None else ("threshold", "clear_threshold")
     return {
         "kind": "weights",
         "counter": record.counter,
@@ -127,6 +131,7 @@ def _held(record: Any) -> dict[str, Any]:
         "weights_bytes": len(record.block),
         "self_test_windows": len(record.windows),
         "attached_bytes": len(record.attached),
+        **{name: getattr(parameters, name) for name in pairs},
     }
 
 

@@ -99,7 +99,7 @@ def search(
 @click.option("--workers", type=click.IntRange(1), default=2, show_default=True, help="Machines trained at a time.")
 @click.option("--address", help="Address of a Ray cluster; this host by default.")
 @click.option("--resume", is_flag=True, help="Continue an interrupted fleet, or one with new machines.")
-@click.option("--strict", is_flag=True, help="Exit code 3 if a machine's verdict is 'unusable'.")
+@click.option("--strict", is_flag=True, help="Exit code 3 if a machine's verdict is 'unusable' or 'inconclusive'.")
 @settings
 @dry_run
 @as_json
@@ -116,7 +116,8 @@ def fleet(
 ) -> int:
     """Train one student and write one firmware for each machine in FLEET.toml, from a shared teacher.
 
-    Exit code 1 if a machine failed; with --strict exit code 3 if a machine's verdict is 'unusable'.
+    Exit code 1 if a machine failed; with --strict exit code 3 if a machine's verdict is 'unusable' or
+    'inconclusive'.
 
     \b
     Example:
@@ -139,7 +140,7 @@ def fleet(
         words += ["--strict"] if strict else []
         words += [word for setting in settings for word in ("--set", setting)]
         print_fleet(result, out, command_line("fleet", assets, "--out", out, *words, "--resume"))
-    if strict and result.unusable:
+    if strict and result.refused:
         return UNUSABLE
     return 1 if result.failed else 0
 
@@ -158,7 +159,14 @@ def fleet(
 @click.option("--recent", type=click.IntRange(1), default=8, show_default=True, help="Sessions that a check looks at.")
 @click.option("--device", help="Device to read, if LOG holds several; each by itself by default.")
 @click.option(
-    "--recalibrate", type=click.Path(file_okay=False), help="Folder for the run with the recalibrated threshold."
+    "--parameters",
+    type=click.Path(dir_okay=False),
+    help="Record of what the device has learned, where it learned its machine.",
+)
+@click.option(
+    "--recalibrate",
+    type=click.Path(),
+    help="Folder for the run with the recalibrated threshold; with --parameters the device's new record.",
 )
 @click.option("--page", type=click.Path(dir_okay=False), help="HTML page to write, such as monitor.html.")
 @as_json
@@ -169,6 +177,7 @@ def monitor(
     every: int,
     recent: int,
     device: str | None,
+    parameters: str | None,
     recalibrate: str | None,
     page: str | None,
     as_json: bool,
@@ -181,53 +190,80 @@ def monitor(
     Example:
       keras-kd monitor runs/pump pump-7.csv --page pump-7.html
       keras-kd monitor runs/pump pump-7.csv --recalibrate runs/pump-7
+      keras-kd monitor runs/fleet pump-7.csv --parameters pump-7.bin --recalibrate pump-7-new.bin
     """
-    from micro.monitoring import monitor_devices
+    from micro.monitoring import monitor_devices, recalibrate_learned
     from micro.monitoring import recalibrate as recalibrate_run
 
     options: dict[str, Any] = {"false_alarm_rate": false_alarm_rate, "every": every, "recent": recent}
-    devices = monitor_devices(run_folder, log, device=device, **options)
+    devices = monitor_devices(run_folder, log, device=device, parameters=parameters, **options)
     first = next(iter(devices.values()))
     if recalibrate is not None:
         if len(devices) > 1 or isinstance(first, str):
             raise ValueError(f"{log} is of several devices, and a run is recalibrated for one: choose with --device")
-        recalibrate_run(run_folder, first, recalibrate)
+        if parameters is not None:
+            recalibrate_learned(run_folder, first, parameters, recalibrate)
+        else:
+            recalibrate_run(run_folder, first, recalibrate)
     if page is not None:
         from micro.monitoring.page import render_monitoring
         from micro.support.files import write_bytes
 
-        write_bytes(page, render_monitoring(Path(run_folder).name, Path(log).name, devices))
+        write_bytes(page, render_monitoring(Path(run_folder).name, Path(log).name, _parts(devices)))
     if as_json:
         plain = {name: found if isinstance(found, str) else _plain_monitoring(found) for name, found in devices.items()}
         print_json(next(iter(plain.values())) if len(plain) == 1 else {"devices": plain})
     else:
         for name, found in devices.items():
-            _print_monitoring(found, f"{name}: " if len(devices) > 1 else "")
-        _print_written(recalibrate, page)
+            before = f"{name}: " if len(devices) > 1 else ""
+            _print_monitoring(found, before)
+            for mode, each in {} if isinstance(found, str) else found.by_mode.items():
+                said = f"not compared: {each}" if isinstance(each, str) else f"{each.advice}: {each.why}."
+                click.echo(f"{before}mode {mode}: {said}")
+        _print_written(recalibrate, parameters, page)
     return int(any(isinstance(found, str) or found.advice != "steady" for found in devices.values()))
+
+
+def _parts(devices: dict[str, Monitoring | str]) -> dict[str, Monitoring | str]:
+    """Devices, of a run with operating modes each of its modes in place of the device."""
+    parts: dict[str, Monitoring | str] = {}
+    for name, found in devices.items():
+        modes = {} if isinstance(found, str) else found.by_mode
+        before = f"{name}, " if name else ""
+        parts |= {f"{before}mode {mode}": each for mode, each in modes.items()} if modes else {name: found}
+    return parts
 
 
 def _plain_monitoring(found: Monitoring) -> dict[str, Any]:
     """What was found, without every session."""
-    plain = dataclasses.asdict(dataclasses.replace(found, calibration=None, seen=None))
-    return {name: value for name, value in plain.items() if name not in ("calibration", "seen")}
+    plain = dataclasses.asdict(dataclasses.replace(found, calibration=None, seen=None, by_mode={}))
+    by_mode = {name: each if isinstance(each, str) else _plain_monitoring(each) for name, each in found.by_mode.items()}
+    plain |= {"by_mode": by_mode} if by_mode else {}
+    return {
+        name: value
+        for name, value in plain.items()
+        if name not in ("calibration", "seen") and (by_mode or name != "by_mode")
+    }
 
 
 def _print_monitoring(found: Monitoring | str, before: str) -> None:
-    """The advice, what was read, and notes."""
+    """The advice, what was read, and notes; of operating modes in one line, which those of the modes follow."""
     if isinstance(found, str):
         click.echo(f"{before}not compared: {found}")
         return
-    click.echo(f"{before}{found.advice}: {found.why}.")
+    click.echo(f"{before}{found.advice}" if found.by_mode else f"{before}{found.advice}: {found.why}.")
+    noun = "session" if found.seen is None else found.seen.noun
     click.echo(
-        f"{before}{counted(found.windows, 'window')} in {counted(found.sessions, 'session')}, {found.faults:,} without a score."
+        f"{before}{counted(found.windows, 'window')} in {counted(found.sessions, noun)}, {found.faults:,} without a score."
     )
     for note in found.notes:
         click.echo(f"{before}Note: {note}.")
 
 
-def _print_written(recalibrate: str | None, page: str | None) -> None:
-    if recalibrate is not None:
+def _print_written(recalibrate: str | None, parameters: str | None, page: str | None) -> None:
+    if recalibrate is not None and parameters is not None:
+        click.echo(f"What the device has learned, with the recalibrated threshold: {recalibrate}")
+    elif recalibrate is not None:
         click.echo(f"Recalibrated run: {recalibrate}; its firmware: keras-kd new-firmware {recalibrate} --board ...")
         for record in sorted((Path(recalibrate) / "firmware").glob("*_parameters.bin")):
             click.echo(f"Devices in use take the new threshold without new firmware: {record}")

@@ -42,8 +42,8 @@ def require_modes_fit(
     learns: bool,
     other_speed: str | None,
 ) -> None:
-    """ValueError for what has no operating modes: other data than tables, several sources, filtered samples, folds, a student
-    not int8, and a detector that learns its machine."""
+    """ValueError for what has no operating modes: other data than tables, several sources, folds, a student not
+    int8, and a detector that learns its machine."""
     if task != "anomaly" or not isinstance(data, TableData) or data.pictures:
         raise ValueError("[modes] is for job 'table' and task 'anomaly', whose files have a column of speed or load")
     if sources:
@@ -51,10 +51,6 @@ def require_modes_fit(
     if learns:
         raise ValueError(
             "[modes] has a threshold for each mode, and with [commissioning] a device learns one of its own: leave out one"
-        )
-    if features.filters:
-        raise ValueError(
-            "[modes] is for samples as they come, and features.decimate and features.filter change them: leave out one"
         )
     if data.folds is not None:
         raise ValueError("[modes] needs calibration windows of every mode, which folds do not divide by: leave out one")

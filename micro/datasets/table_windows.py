@@ -21,7 +21,7 @@ from micro.datasets.overflow import features_of
 from micro.datasets.pieces import Parts, Pieces, piece
 from micro.datasets.predicted import predicted_channels, predicted_note
 from micro.datasets.recording import Recording, all_within, any_within, cut, reach
-from micro.datasets.speeds import Unjudged, modes_of, not_judged, unjudged_of
+from micro.datasets.speeds import SpeedColumn, Unjudged, modes_of, not_judged, unjudged_of
 from micro.datasets.split import (
     CALIBRATION,
     PARTS,
@@ -53,14 +53,14 @@ def table_parts(
     *,
     fold: int = 0,
     modes: Ranges | None = None,
-    speed: str | None = None,
+    speed: SpeedColumn | None = None,
     off_rms: float | Mapping[str, float] | None = None,
 ) -> Parts:
     """Read the files and divide their healthy windows into the four parts; all others are for the test, but for known faults.
 
     `seed` is that of augmented copies. Where the config has folds, `fold` is the one whose healthy windows are tested. `modes`
-    tell operating modes apart, where there are some; windows of none are in no part. `speed` is the column of
-    `speed_column`. `off_rms` is that of section [detect]: windows in which the machine is off are in no part either.
+    tell operating modes apart, where there are some; windows of none are in no part. `speed` is that of `speed_column`.
+    `off_rms` is that of section [detect]: windows in which the machine is off are in no part either.
 
     Raises:
         DataError: Names what is missing, damaged or too little.
@@ -174,7 +174,7 @@ def _runs(
     if data.pictures:
         return split_pictures([one.name for one in stretches], found.twins)
     same = same_stretches(recordings, [one.place for one in stretches], found)
-    return split_healthy([len(one.learnable) for one in stretches], views, same)
+    return split_healthy([len(one.learnable) for one in stretches], views, same, len({one.name for one in stretches}))
 
 
 @dataclass(frozen=True)

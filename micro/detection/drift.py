@@ -120,17 +120,21 @@ def watch_histograms(
     sessions: np.ndarray,
     *,
     features: tuple[np.ndarray, np.ndarray] | None = None,
+    common: Sequence[int] = (),
     false_alarm_rate: float = 0.01,
     every: int = 4,
     recent: int = 8,
     seed: int = 0,
 ) -> tuple[DriftCheck, ...]:
-    """As `watch`, of sessions whose scores are counted in bins, (sessions, bins) each, with a score in every session."""
+    """As `watch`, of sessions whose scores are counted in bins, (sessions, bins) each, with a score in every session.
+
+    `common` are places of features that one cause moves together, tested together too; see `histogram_test`.
+    """
 
     def compared(rows: slice, level: float, seed: int) -> tuple[SessionTest, float]:
         both = None if features is None else (features[0], features[1][rows])
         psi = _stability_index(_of_counts(reference.sum(axis=0)), _of_counts(sessions[rows].sum(axis=0)))
-        return histogram_test(reference, sessions[rows], level, seed, both), psi
+        return histogram_test(reference, sessions[rows], level, seed, both, common), psi
 
     sizes = sessions.sum(axis=1).tolist()
     return _checks(compared, len(reference), sizes, false_alarm_rate, every, recent, seed)
@@ -182,7 +186,7 @@ def smallest_change(
         reference: Scores of calibration, an array a session.
         recent: Sessions that a check compares.
         level: The p below which it reports drift.
-        tests: Tests that share the level: 2 of scores, 3 with features.
+        tests: Tests that share the level: 2 of scores, 3 with features, 4 with what these have in common.
         distances: The statistic, of sorted scores of all sessions.
     """
     if tests * smallest_p(len(reference), recent) > level:

@@ -76,13 +76,27 @@ def detector_files(
     name: str,
     commissioning: Commissioning | None = None,
     sensor_channels: int | None = None,
+    *,
+    exchangeable: bool = False,
 ) -> dict[str, bytes]:
     """Contents of the eight files by name, and of two for each further source; raises as `emit_detector`.
 
     With `sensor_channels` two more, of a device's own sensor that gives so many values and of which records tell. With
-    `commissioning` four more, of a detector that learns its machine; raises as `commissioning_files`, too.
+    `commissioning` four more, of a detector that learns its machine; raises as `commissioning_files`, too. With
+    `exchangeable` it takes the numbers of the model's weights in use, of static C with exchangeable weights.
     """
     learns = commissioning is not None
+    if exchangeable and (learns or isinstance(front_end, Hops) or sensor_channels is not None):
+        why = (
+            "learns its machine"
+            if learns
+            else "takes hops"
+            if isinstance(front_end, Hops)
+            else "has a sensor in its record"
+        )
+        raise ConversionError(
+            f"weights are exchanged with parameters from training and of whole windows, and this detector {why}"
+        )
     if learns and detector.modes is not None:
         raise ConversionError(
             "a detector that learns its machine has one threshold, and this one has one for each mode"
@@ -97,21 +111,21 @@ def detector_files(
     channels = whole.main.channels if isinstance(whole, JoinedFrontEnd) else whole.channels
     if detector.off_rms and len(detector.off_rms) != channels:
         raise ConversionError(f"off_rms has {len(detector.off_rms)} limits, and there are {channels} channels")
-    if detector.modes is not None and whole.conditioning.changes:
-        raise ConversionError(
-            "operating modes are told apart by each sample, and this front end filters or decimates them"
-        )
     context = {**_context(front_end, detector, graph, digest, name), "learns": learns}
     files = {
         f"{name}_{part}.{end}": f"{part}.{end}.j2" for part in ("detector", "parameters", "record") for end in "hc"
     }
-    context |= parameters_context(front_end, scaling, detector, graph, digest, name, sensor_channels)
+    context |= parameters_context(
+        front_end, scaling, detector, graph, digest, name, sensor_channels, exchangeable=exchangeable
+    )
+    if exchangeable and detector.score.kind == "distance":
+        context["arrays"] = []  # they stand in NAME_record.c
     made = {file: render(template, context).encode() for file, template in files.items()}
     made |= sensor_files(context, name)
     places = detector.score.places
     if commissioning is not None:
         made |= commissioning_files(front_end, commissioning, graph, digest, name, context)
-    more = {"with_parameters": True, "keeps_values": learns}
+    more = {"with_parameters": True, "keeps_values": learns, "exchangeable": exchangeable}
     return {**front_end_files(front_end, scaling, graph, digest, name, places, **more), **made}
 
 
@@ -153,6 +167,7 @@ def _context(around: AnyFrontEnd | Hops, detector: Detector, graph: Graph, diges
         "one_center": 1 << CENTRE_BITS,
         "arrays": arrays,
         "modes": modes_context(detector.modes),
+        "decimate": (around.whole if isinstance(around, Hops) else around).decimate,
     }
 
 

@@ -32,6 +32,7 @@ def stage_context(
         "stage": stage,
         "modes": None,
         "off": off_context(getattr(decider, "off_rms", ()), front_end.sensor_window, fixed=fixed),
+        "exchangeable": False,
         "missing_hops": warm_up,
         "digest": digest,
         "fixed": fixed,

@@ -16,10 +16,9 @@ from micro.detection.detector import Detector
 from micro.detection.labeler import Labeler
 from micro.detection.recognizer import Recognizer
 from micro.errors import RunError
-from micro.examination.examine import timing_of
 from micro.examination.labeled import LEARNS
 from micro.runs.evaluate import run_inputs
-from micro.runs.score_files import Scored, ToScore, read_to_score, score_read
+from micro.runs.score_files import Scored, ToScore, ends_of, read_to_score, score_read
 from micro.runs.score_words import not_judged
 from micro.runs.student_scores import Student, load_student, observed
 from micro.runs.text_scores import is_text
@@ -62,7 +61,7 @@ class Explanation:
 
     Attributes:
         method: 'summands' where the score is a sum over features, else 'shapley'.
-        seconds: At which windows begin, (n,), NaN of pictures; `scores`, NaN where the sensor is at fault.
+        seconds: At which windows end, (n,), NaN without a time; `scores`, NaN where the sensor is at fault.
         features: Of `over_time`, (n, features), what each adds to each window's score in real units, NaN where there is none;
             both empty of Shapley values.
         alarm: Whether the detector is in alarm, (n,).
@@ -160,14 +159,13 @@ def _by_summands(
     quiet = judged & ~above & ~alarm
     usual = parts[quiet].mean(axis=0) if quiet.sum() >= FEWEST_USUAL else None
     spans = [("alarm", places) for places in alarm_windows(alarm, above & judged, detector.history)]
-    timing = timing_of(given.report, given.config)
     found = []
     if not spans and judged.any():
         spans = [("no alarm", np.array([int(np.nanargmax(scores))]))]
     for what, places in spans:
         shares = shares_of(_named(names), parts[places].mean(axis=0), usual, signed[places].sum(axis=0))
         of_channels = by_channel(shares)
-        ends = _ends(scored, places, timing.window)
+        ends = _ends(scored, places)
         found.append(Explained(what, *ends, len(places), float(scores[places].mean()), 0.0, shares, of_channels))
     over_time = np.where(judged[:, None], parts, np.nan)
     return Explanation(
@@ -177,7 +175,7 @@ def _by_summands(
         given.report.common_threshold,
         tuple(found),
         names,
-        _begins(scored),
+        ends_of(scored),
         scores,
         alarm,
         over_time,
@@ -206,7 +204,6 @@ def _by_shapley(
     groups = players(names)
     scores = np.array([np.nan if row.score is None else row.score for row in scored])
     alarm = np.array([bool(row.alarm) for row in scored])
-    timing = timing_of(given.report, given.config)
     found = []
     reports = _reports(scored, student)
     for what, places in reports[:MOST_REPORTS]:
@@ -215,7 +212,7 @@ def _by_shapley(
         place = places[int(own.argmax())]
         values = shapley(value, inputs[place], reference, [group for _, group in groups])
         shares = shares_of(_named([feature for feature, _ in groups]), values, None, None)
-        ends = _ends(scored, places, timing.window)
+        ends = _ends(scored, places)
         score, base = float(own.max()), float(value(reference[None])[0])
         found.append(Explained(what, *ends, 1, score, base, shares, by_channel(shares)))
     if len(reports) > MOST_REPORTS:
@@ -228,7 +225,7 @@ def _by_shapley(
         given.report.common_threshold,
         tuple(found),
         (),
-        _begins(scored),
+        ends_of(scored),
         scores,
         alarm,
         np.empty((len(scored), 0)),
@@ -276,13 +273,6 @@ def _value_of(what: str, student: Student) -> Callable[[np.ndarray], np.ndarray]
     return lead
 
 
-def _begins(scored: Sequence[Scored]) -> np.ndarray:
-    return np.array([np.nan if row.seconds is None else row.seconds for row in scored], float)
-
-
-def _ends(scored: Sequence[Scored], places: np.ndarray, window: float | None) -> tuple[float | None, float | None]:
+def _ends(scored: Sequence[Scored], places: np.ndarray) -> tuple[float | None, float | None]:
     """Where the first of some windows begins and the last ends."""
-    first, last = scored[int(places[0])].seconds, scored[int(places[-1])].seconds
-    if first is None or last is None or window is None:
-        return None, None
-    return first, last + window
+    return scored[int(places[0])].begin, scored[int(places[-1])].end

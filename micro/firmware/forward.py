@@ -67,7 +67,9 @@ def forward_context(firmware: Firmware, parts: Sequence[str], channels: Sequence
     header = ",".join(map(_cell, (*names, *window, "check")))
     rate = front_end.sample_rate
     rows = rate if samples or rate is None else rate / front_end.sensor_hop
-    above = forwarded.about([part for part in PARTS if part in parts], rows, header)
+    shown = [part for part in PARTS if part in parts]
+    counts = [forwarded.COUNTS] if samples and front_end.arithmetic == "fixed" else []
+    above = forwarded.about([*shown, *counts], rows, header)
     cell = COUNT_CELL if front_end.arithmetic == "fixed" else FLOAT_CELL
     of_samples = cell * front_end.channels if samples else 0
     of_window = sum(21 if name.startswith("score") else 5 for name in window)
@@ -79,7 +81,7 @@ def forward_context(firmware: Firmware, parts: Sequence[str], channels: Sequence
         "windows": scores or features,
         "columns": len(window),
         "above": c_string(f"{above}\n{header}\n"),
-        "parts": [part for part in PARTS if part in parts],
+        "parts": shown,
         "bits": None if rows is None else round(BITS * rows * (ROW + of_samples + of_window / hop)),
     }
 

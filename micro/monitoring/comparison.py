@@ -9,16 +9,18 @@ from pathlib import Path
 import numpy as np
 
 from micro.detection.drift import DriftCheck, alarm_chance, smallest_change, watch
-from micro.detection.threshold import Threshold, calibrate
-from micro.errors import DataError, RunError
-from micro.monitoring.advice import Condition, Evidence, trouble_of
+from micro.errors import DataError
+from micro.monitoring.advice import Evidence, trouble_of
+from micro.monitoring.evidence import condition_of, recalibrated_of
 from micro.monitoring.histograms import monitor_summaries
-from micro.monitoring.log import Log, read_log
+from micro.monitoring.learned_log import compare_learned
+from micro.monitoring.log import AnyLog, Log, ModesLog, read_log
+from micro.monitoring.mode_findings import OTHER_MODE, of_modes
 from micro.monitoring.result import Monitoring, Options, monitoring_of
+from micro.monitoring.run import MonitoredRun, monitored_run, require_sessions
 from micro.monitoring.seen import Seen, bounds_in, in_bins, of_scores, of_test
 from micro.monitoring.summaries import holds_summaries
-from micro.runs.baseline import Calibration, calibration_features, calibration_sessions
-from micro.runs.finished import read_run
+from micro.runs.baseline import Calibration, calibration_features
 from micro.runs.kept_scores import KeptScores, read_scores
 from micro.runs.run_report import RunReport
 from micro.support.wording import counted, was
@@ -33,6 +35,7 @@ def monitor(
     recent: int = 8,
     seed: int = 0,
     device: str | None = None,
+    parameters: str | Path | None = None,
 ) -> Monitoring:
     """Compare a device's log of scores with those that a run's threshold was calibrated on.
 
@@ -47,9 +50,12 @@ def monitor(
         false_alarm_rate: Probability that a log like calibration's is ever reported as drifted, over the first thousand checks.
         every, recent: Sessions between checks, and the most sessions that a check compares.
         device: Whose rows are read, where the log has a column `device` and more than one in it.
+        parameters: Of a device that learned its machine, the record of what it learned, as NAME_learned.h writes it: its
+            threshold counts, and the device is compared with its own first sessions.
 
     Raises:
         RunError: If the folder is no finished run of a detector.
+        RecordError: For a record of another run, or none.
         DataError: Names file and row of what cannot be read, or says that the log is too short for one check.
 
     Examples:
@@ -57,33 +63,56 @@ def monitor(
         >>> monitoring.advice
         'steady'
     """
-    folder = Path(run_folder)
-    report, config = read_run(folder)
-    if report.threshold is None:
-        raise RunError(f"{folder} is a run of task {report.task!r}: it has no threshold to monitor")
+    run = monitored_run(run_folder, parameters)
     options: Options = {"false_alarm_rate": false_alarm_rate, "every": every, "recent": recent}
-    if report.detector is not None and report.detector.modes is not None:
-        raise RunError(
-            f"{folder} has a threshold for each operating mode, which a log does not tell: it is not monitored"
-        )
     if holds_summaries(Path(log)):
         if device is not None:
             raise DataError(f"{log} holds summaries, which name no device: write a file for each, without --device")
-        return monitor_summaries(folder, report, config.detect.false_alarm_rate, Path(log), options, seed)
-    if report.commissioning is not None:
-        raise RunError(
-            f"{folder} has [commissioning]: each device learns a scaling and a threshold of its own, so that the "
-            "scores of a log cannot be compared with those of the run; give the device's summaries, which tell its threshold"
-        )
-    reference = calibration_sessions(folder)
-    read, known = _read(log, report, reference, every, device)
-    features = (calibration_features(folder, read.columns, log), read.features) if read.columns else None
-    kept, rate = read_scores(folder), config.detect.false_alarm_rate
+        return monitor_summaries(run, Path(log), options, seed)
+    return compare(run, log, read_log(log, run.unit, run.block, device=device, modes=run.modes), options, seed)
+
+
+def compare(run: MonitoredRun, path: str | Path, log: AnyLog, options: Options, seed: int = 0) -> Monitoring:
+    """A log's sessions compared with the run's calibration, mode by mode where there are modes, or of a device that learned its
+    machine with its own first ones."""
+    if isinstance(log, ModesLog):
+        return _by_mode(run, path, log, options, seed)
+    if run.report.commissioning is not None:
+        return compare_learned(run, path, log, options, seed)
+    report, reference, every = run.report, run.sessions, options["every"]
+    read, known = _read(path, log, report, reference, every)
+    features = (calibration_features(run.folder, read.columns, path), read.features) if read.columns else None
+    kept, rate = read_scores(run.folder), run.rate
     if known:
-        found = _nothing_new(report, report.threshold, read, reference, every)
-        return replace(found, rate=rate, seen=_seen(report, report.threshold, reference, read, None, (0, 0), kept))
+        found = _nothing_new(report, run.threshold, read, reference, every)
+        return replace(found, rate=rate, seen=_seen(report, run.threshold, reference, read, None, (0, 0), kept))
     checks = watch(reference, read.sessions, features=features, seed=seed, **options)
-    return _compared(report, report.threshold, rate, (reference, features, kept), read, checks, options)
+    return _compared(report, run.threshold, rate, (reference, features, kept), read, checks, options)
+
+
+def _by_mode(run: MonitoredRun, path: str | Path, log: ModesLog, options: Options, seed: int) -> Monitoring:
+    """The windows of each operating mode compared with the run's of that mode; modes share the rate of false alarms."""
+    rows, every = run.report.by_mode, options["every"]
+    own: Options = {**options, "false_alarm_rate": options["false_alarm_rate"] / len(run.by_mode)}
+    found: dict[str, Monitoring | str] = {}
+    for mode, reference in run.by_mode.items():
+        read, threshold = log.by_mode.get(mode), rows[mode].threshold
+        assert threshold is not None
+        try:
+            if isinstance(read, DataError):
+                raise read
+            if read is None:
+                raise DataError(f"{path} has no windows of it")
+            require_sessions(path, len(read.sessions), every)
+            of_input = (
+                (calibration_features(run.folder, read.columns, path, mode), read.features) if read.columns else None
+            )
+            checks = watch(reference, read.sessions, features=of_input, seed=seed + mode, **own)
+            sides = (reference, of_input, None)
+            found[rows[mode].name] = _compared(run.report, threshold, run.rate, sides, read, checks, own, OTHER_MODE)
+        except DataError as error:
+            found[rows[mode].name] = str(error)
+    return of_modes(path, found, log)
 
 
 def _seen(
@@ -110,19 +139,14 @@ def _seen(
 
 
 def _read(
-    log: str | Path, report: RunReport, reference: Sequence[np.ndarray], every: int, device: str | None
+    path: str | Path, read: Log, report: RunReport, reference: Sequence[np.ndarray], every: int
 ) -> tuple[Log, bool]:
     """The log, without what a recalibration has used, and whether nothing else is there; DataError where it is too short."""
-    unit = report.detector.score.unit if report.detector else None
-    block = int(np.median([len(scores) for scores in reference]))
-    read, known = read_log(log, unit, block, device=device), False
+    known = False
     if report.recalibration is not None:
         read, known = _since(read, reference, every)
-    if len(read.sessions) < every and not known:
-        raise DataError(
-            f"{log}: {counted(len(read.sessions), 'session')}, but a check takes {every}; log {every} starts of the machine or "
-            f"more, or score {every} files or more into one log (keras-kd score RUN FILE... --out LOG)"
-        )
+    if not known:
+        require_sessions(path, len(read.sessions), every)
     return read, known
 
 
@@ -134,8 +158,12 @@ def _compared(
     log: Log,
     checks: tuple[DriftCheck, ...],
     options: Options,
+    how: str | None = None,
 ) -> Monitoring:
-    """What the log shows of the run, by the last check; `side` is the run's: scores of calibration, features, the test."""
+    """What the log shows of the run, by the last check; `side` is the run's: scores of calibration, features, the test.
+
+    `how` says what to do where the threshold of an operating mode should move; None of a run without modes.
+    """
     reference, features, kept = side
     check, end = checks[-1], len(checks) * options["every"]
     start = max(0, end - options["recent"])
@@ -146,13 +174,13 @@ def _compared(
     latest = np.concatenate(log.sessions[start:end])
     evidence = Evidence(
         check=check,
-        condition=_condition(log),
+        condition=condition_of(log),
         medians=(float(np.median(np.concatenate(reference))), float(np.median(latest))),
         reference=len(reference),
         threshold=threshold,
-        trained_threshold=report.trained_threshold,
+        trained_threshold=report.trained_threshold if how is None else threshold,
         calibration=len(calibration.scores),
-        recalibrated=_recalibrated(np.concatenate(calibration.scores), rate),
+        recalibrated=recalibrated_of(np.concatenate(calibration.scores), rate),
         rate=rate,
         level=options["false_alarm_rate"],
         alarms=float(np.mean(np.concatenate(compared) > threshold)),
@@ -161,20 +189,17 @@ def _compared(
         if check.drifted
         else smallest_change(reference, check.sessions, check.level, tests=3 if log.columns else 2),
         features=tuple(names[column] for column in log.columns),
+        how=how or "recalibrate",
     )
     seen = _seen(report, threshold, reference, log, features, (start, end), kept)
     return monitoring_of(evidence, checks, float(np.mean(latest > threshold)), log.notes, calibration, seen)
-
-
-def _condition(log: Log) -> Condition:
-    return Condition(sum(map(len, log.sessions)), log.faults, len(log.sessions), log.dead, log.failed)
 
 
 def _nothing_new(
     report: RunReport, threshold: float, log: Log, reference: Sequence[np.ndarray], every: int
 ) -> Monitoring:
     """What the log shows that a run was recalibrated on: the threshold is that of its own windows, whatever they are like."""
-    condition, after = _condition(log), len(log.sessions) - len(reference)
+    condition, after = condition_of(log), len(log.sessions) - len(reference)
     trouble = trouble_of(condition, "session")
     came = "1 has" if after == 1 else f"{after} have"
     why = f"the run was recalibrated on sessions of this log, and {came} come since, too few for a check of {every}"
@@ -225,11 +250,3 @@ def _since(log: Log, reference: Sequence[np.ndarray], every: int) -> tuple[Log, 
 def _sessions(log: Log, rows: slice) -> Calibration:
     """Some sessions of a log as a run keeps those of its calibration."""
     return Calibration(log.names[rows], log.sessions[rows], log.columns, log.features[rows])
-
-
-def _recalibrated(latest: np.ndarray, rate: float) -> Threshold | None:
-    """A threshold from healthy windows, by the run's guarantee; None where they are too few for it."""
-    try:
-        return calibrate(latest, rate, "conformal")
-    except ValueError:
-        return None

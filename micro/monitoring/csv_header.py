@@ -36,13 +36,16 @@ class Header:
     scores: dict[str, int]
     sessions: tuple[int, ...]
     device: int | None
+    mode: int | None
+    status: int | None
     features: dict[int, int]
 
     @property
     def read(self) -> tuple[str, ...]:
         """Names of the columns that are read, sorted."""
-        places = [*self.scores.values(), *self.sessions, *self.features.values()]
-        return tuple(sorted(self.names[place] for place in (*places, *(() if self.device is None else (self.device,)))))
+        more = [place for place in (self.device, self.mode) if place is not None]
+        places = [*self.scores.values(), *self.sessions, *self.features.values(), *more]
+        return tuple(sorted(self.names[place] for place in places))
 
     def repeated(self, text: str) -> bool:
         """Whether a line repeats this header, alone or behind a row that a restart has cut short."""
@@ -78,8 +81,12 @@ def _header(text: str, separator: str, stamp: str | None, names: tuple[str, ...]
     scores = {name: names.index(name) for name in values.SCORES if name in names}
     sessions = tuple(names.index(name) for name in values.SESSIONS if name in names)
     device = next((place for place, name in enumerate(names) if values.DEVICES.fullmatch(name)), None)
+    mode = names.index(values.MODE) if values.MODE in names else None
+    status = next((names.index(name) for name in values.STATUSES if name in names), None)
     features = {int(name[1:]): place for place, name in enumerate(names) if values.FEATURE.fullmatch(name)}
-    header = Header(text, separator, stamp, names, scores, sessions, device, dict(sorted(features.items())))
+    header = Header(
+        text, separator, stamp, names, scores, sessions, device, mode, status, dict(sorted(features.items()))
+    )
     counts = Counter(names)
     twice = [name for name in header.read if counts[name] > 1]
     if twice:

@@ -130,6 +130,8 @@ def _rows(state: _State, table: Table, first: int, start: int, end: int) -> Rows
         table.scores[part],
         table.sessions[part],
         table.devices[part],
+        table.modes[part],
+        table.statuses[part],
         table.columns,
         table.features[part],
     )

@@ -33,6 +33,8 @@ class Table:
     scores: np.ndarray
     sessions: np.ndarray
     devices: np.ndarray
+    modes: np.ndarray
+    statuses: np.ndarray
     columns: tuple[int, ...]
     features: np.ndarray
     decimals: set[str]
@@ -56,7 +58,10 @@ def table_of(lines: Sequence[str], header: Header, unit: float | None) -> Table:
     no_row = ~empty
     no_row[places[good]] = False
     names = _names([columns[place] for place in header.sessions], header, len(places))
-    devices = _names([] if header.device is None else [columns[header.device]], header, len(places))
+    devices, modes, statuses = (
+        _names([] if place is None else [columns[place]], header, len(places))
+        for place in (header.device, header.mode, header.status)
+    )
     return Table(
         texts.to_pylist(),
         no_row,
@@ -64,6 +69,8 @@ def table_of(lines: Sequence[str], header: Header, unit: float | None) -> Table:
         scores[good],
         names[good],
         devices[good],
+        modes[good],
+        statuses[good],
         tuple(header.features),
         features[good],
         decimals,

@@ -11,33 +11,35 @@ import numpy as np
 
 from micro.detection.detector import Detector, in_units
 from micro.detection.drift import alarm_chance, smallest_change, watch_histograms
-from micro.detection.permutation import Statistic, histogram_distances, histogram_medians
+from micro.detection.learned_record import LearnedRecord
+from micro.detection.permutation import Statistic, histogram_distances
 from micro.detection.score_bins import BINS, LARGEST, above, bounds_of, counts_of
-from micro.detection.summary import Summary
+from micro.detection.summary import Summary, crc_of_learned
 from micro.detection.summary_format import FEATURE_UNIT
-from micro.detection.threshold import Threshold, conformal_rank
 from micro.emission.parameters import made_for_of
 from micro.errors import DataError, RunError
 from micro.monitoring.advice import Condition, Evidence
+from micro.monitoring.binned import median_of, stand_ins, upper_bound_of
+from micro.monitoring.learned_log import HOW
 from micro.monitoring.learned_rate import learned_rate
 from micro.monitoring.period_means import joined_means, whole
 from micro.monitoring.result import Monitoring, Options, monitoring_of
+from micro.monitoring.run import MonitoredRun
 from micro.monitoring.seen import Seen, of_counts, of_test
 from micro.monitoring.summaries import Summaries, read_summaries
-from micro.runs.baseline import FEATURES, calibration_features, calibration_octaves, calibration_sessions
-from micro.runs.firmware import Firmware, load_firmware
+from micro.runs.baseline import FEATURES, calibration_features, calibration_octaves
+from micro.runs.firmware import Firmware
 from micro.runs.kept_scores import read_scores
 from micro.runs.run_report import RunReport
 from micro.signal.octaves import CROSSING_UNIT, LEVEL_UNIT, octaves_of
 from micro.support.files import sha256
 from micro.support.wording import counted, was
 
-# Scores that stand for those of one period where a change of all of them is tried.
-STAND_INS = 500
+# What the levels of all octaves have in common.
+ALL_LEVELS = "signal level, mean of all octaves"
 NO_SCORES = (
     "log scores of every window (APP_LOG 1) and recalibrate with that log: summaries do not hold what a run keeps"
 )
-ON_DEVICE = "let the device learn again, or change the threshold in what it has learned"
 
 
 @dataclass(frozen=True)
@@ -77,16 +79,14 @@ class _Compared:
     notes: tuple[str, ...]
 
 
-def monitor_summaries(
-    folder: Path, report: RunReport, rate: float, path: Path, options: Options, seed: int
-) -> Monitoring:
-    """As `micro.monitor`, of a file of summaries; `rate` is that of the threshold.
+def monitor_summaries(run: MonitoredRun, path: Path, options: Options, seed: int) -> Monitoring:
+    """As `micro.monitor`, of a file of summaries.
 
     Raises:
         RunError: For a run whose student is not int8.
         DataError: Names file and byte of what cannot be read, or says that there are too few summaries.
     """
-    firmware = load_firmware(folder)
+    folder, report, rate, firmware = run.folder, run.report, run.rate, run.firmware
     if not isinstance(firmware.decider, Detector):
         raise RunError(f"{folder} has no detector that could send summaries")
     made_for = made_for_of(firmware.hops or firmware.front_end, firmware.decider, sha256(firmware.deployed))
@@ -97,13 +97,18 @@ def monitor_summaries(
     unit = firmware.decider.score.unit
     if firmware.commissioning is not None:
         plan = firmware.commissioning
+        _require_record(path, read, run.record)
         compared = _with_itself(path, read, options, learned_rate(plan, options["false_alarm_rate"]))
     else:
-        compared = _with_run(path, read, report, firmware.decider, calibration_sessions(folder), (known, levels), rate)
+        compared = _with_run(path, read, report, firmware.decider, run.sessions, (known, levels), rate)
     _require_enough(path, len(compared.latest.counts), options["every"])
-    features, names, steps = _of_input(compared, firmware)
+    features, names, steps, common = _of_input(compared, firmware)
     before = compared.reference.counts
-    checks = watch_histograms(before, compared.latest.counts, features=features, seed=seed, **options)
+    tests = 2 + (features is not None) + bool(common)
+    checks = watch_histograms(before, compared.latest.counts, features=features, common=common, seed=seed, **options)
+    if features is not None and common:
+        # What the levels have in common stands behind them, also where sessions are drawn.
+        features = _with_mean(features[0], common), _with_mean(features[1], common)
     check, end = checks[-1], len(checks) * options["every"]
     start = max(0, end - options["recent"])
     latest = compared.latest.counts[start:end]
@@ -114,20 +119,20 @@ def monitor_summaries(
     evidence = Evidence(
         check=check,
         condition=_condition(read, len(compared.latest.counts)),
-        medians=(_median(before, compared.threshold, unit), _median(latest, compared.threshold, unit)),
+        medians=(median_of(before, compared.threshold, unit), median_of(latest, compared.threshold, unit)),
         reference=len(before),
         threshold=real,
         trained_threshold=real if firmware.commissioning is not None else report.trained_threshold,
         calibration=len(rest),
-        recalibrated=_upper_bound(rest.sum(axis=0), compared.threshold, unit, rate),
+        recalibrated=upper_bound_of(rest.sum(axis=0), compared.threshold, unit, rate),
         rate=rate,
         level=options["false_alarm_rate"],
         alarms=float(above(compared.latest.counts[judged].sum(axis=0)) / compared.latest.counts[judged].sum()),
         alarm_chance=alarm_chance(fractions.tolist(), compared.rate),
-        detectable=None if check.drifted else _detectable(compared, check.sessions, check.level, features is not None),
+        detectable=None if check.drifted else _detectable(compared, check.sessions, check.level, tests),
         features=names,
         noun="period",
-        how=NO_SCORES if firmware.commissioning is None else ON_DEVICE,
+        how=NO_SCORES if firmware.commissioning is None else HOW,
     )
     alarms = float(above(latest.sum(axis=0)) / latest.sum())
     learned = firmware.commissioning is not None
@@ -218,18 +223,31 @@ def _with_itself(path: Path, read: Summaries, options: Options, rate: float) -> 
     # Twice as many as a check compares, or exchanges of them would soon be too few for the level of later checks.
     first = 2 * options["recent"]
     _require_enough(path, len(periods.counts) - first, options["every"], first)
-    integers = [_stand_ins(counts, each[0].threshold) for counts in periods.counts[:first]]
+    integers = [stand_ins(counts, each[0].threshold) for counts in periods.counts[:first]]
     notes.append(f"compared with the first {first} periods after the device had learned its machine")
     before, latest = periods.part(slice(first)), periods.part(slice(first, None))
     return _Compared(before, integers, latest, each[0].threshold, rate, (*notes, *more))
 
 
+def _require_record(path: Path, read: Summaries, record: LearnedRecord | None) -> None:
+    """DataError where a record was given that is not of what the device of the last summary has learned."""
+    last = read.each[-1].learned
+    if record is None or last is None or last.phase != last.phase.WATCHING:
+        return
+    if last.crc != crc_of_learned(record.learned, record.threshold):
+        raise DataError(
+            f"{path}: the last summary is of other learned parameters than the record that was given: of another device, or "
+            "the device has learned again since"
+        )
+
+
 def _of_input(
     compared: _Compared, firmware: Firmware
-) -> tuple[tuple[np.ndarray, np.ndarray] | None, tuple[str, ...], np.ndarray | None]:
-    """What both groups of periods tell of the model's input and of the samples, (periods, columns) each, the names of
-    these columns, and the least that each can tell."""
+) -> tuple[tuple[np.ndarray, np.ndarray] | None, tuple[str, ...], np.ndarray | None, list[int]]:
+    """What both groups of periods tell of the model's input and of the samples, (periods, columns) each; the names of these
+    columns and the least that each can tell, and the same of what the levels have in common; and the levels' places."""
     octaves = octaves_of(firmware.hops or firmware.front_end)
+    count = octaves.count if octaves else 0
     sides = (
         (
             compared.reference.features,
@@ -241,15 +259,23 @@ def _of_input(
             compared.reference.octaves,
             compared.latest.octaves,
             octaves.names(firmware.front_end.rate) if octaves else (),
-            np.repeat([LEVEL_UNIT, CROSSING_UNIT], octaves.count if octaves else 0),
+            np.repeat([LEVEL_UNIT, CROSSING_UNIT], count),
         ),
     )
     known = [side for side in sides if side[0] is not None and side[1] is not None]
     if not known:
-        return None, (), None
+        return None, (), None, []
     before, after, names, steps = zip(*known)
     joined = np.concatenate(before, axis=1), np.concatenate(after, axis=1)
-    return joined, tuple(itertools.chain(*names)), np.concatenate(steps)
+    told, least = tuple(itertools.chain(*names)), np.concatenate(steps)
+    if known[-1] is not sides[1]:
+        return joined, told, least, []
+    first = len(told) - 2 * count
+    return joined, (*told, ALL_LEVELS), np.append(least, LEVEL_UNIT), list(range(first, first + count))
+
+
+def _with_mean(columns: np.ndarray, some: Sequence[int]) -> np.ndarray:
+    return np.column_stack([columns, columns[:, list(some)].mean(axis=1)])
 
 
 def _periods(each: Sequence[Summary], starts: set[int], block: int) -> tuple[Periods, list[str]]:
@@ -302,28 +328,7 @@ def _counted(count: int) -> str:
     return f"{count:,} {'summary' if count == 1 else 'summaries'}"
 
 
-def _median(counts: np.ndarray, threshold: int, unit: float) -> float:
-    """The median score of all periods together, in real units, as if scores were spread evenly within their bin."""
-    place = float(histogram_medians(counts.sum(axis=0)[None])[0])
-    edges = np.array([0, *bounds_of(threshold), bounds_of(threshold)[-1]], float)
-    return float(np.interp(place, np.arange(len(edges)), edges)) * unit
-
-
-def _upper_bound(counts: np.ndarray, threshold: int, unit: float, rate: float) -> Threshold | None:
-    """A threshold that keeps the rate: the bound above the score that a log of every window would give; None for too few."""
-    windows = int(counts.sum())
-    rank = conformal_rank(windows, rate)
-    if rank > windows:
-        return None
-    bounds = bounds_of(threshold)
-    place = int(np.searchsorted(np.cumsum(counts), rank))
-    if place == len(bounds):
-        return Threshold(bounds[-1] * unit, f"none: more than {100 * rate:g} % of {windows:,} windows are above it")
-    guarantee = f"at most {100 * rate:g} % of healthy windows like the {windows:,} summarized"
-    return Threshold(bounds[place] * unit, f"{guarantee}; rounded up to a bound of the histogram")
-
-
-def _detectable(compared: _Compared, recent: int, level: float, with_features: bool) -> float | None:
+def _detectable(compared: _Compared, recent: int, level: float, tests: int) -> float | None:
     """As `smallest_change`, of scores that are counted in bins."""
 
     def distances(groups: Sequence[np.ndarray]) -> Statistic:
@@ -332,12 +337,4 @@ def _detectable(compared: _Compared, recent: int, level: float, with_features: b
         )
 
     scores = [each.astype(float) for each in compared.reference_scores]
-    return smallest_change(scores, recent, level, tests=3 if with_features else 2, distances=distances)
-
-
-def _stand_ins(counts: np.ndarray, threshold: int) -> np.ndarray:
-    """Scores that have these counts, some `STAND_INS` of them, evenly in the middle of each bin by its logarithm."""
-    bounds = np.maximum(1, np.array(bounds_of(threshold), float))
-    middle = np.sqrt(np.array([bounds[0] / 2, *bounds]) * np.array([*bounds, 2 * bounds[-1]]))
-    shares = np.maximum(counts > 0, np.round(counts * min(1.0, STAND_INS / counts.sum()))).astype(int)
-    return np.repeat(middle, shares)
+    return smallest_change(scores, recent, level, tests=tests, distances=distances)

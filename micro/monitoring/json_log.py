@@ -18,8 +18,8 @@ from micro.monitoring.lines import Block, Rows, Skipped
 MOST_DIGITS = 400
 
 
-# Number of the line, score, session, device, features.
-_Row: TypeAlias = tuple[int, float, str, str, list[float]]
+# Number of the line, score, names of session, device, mode and status, features.
+_Row: TypeAlias = tuple[int, float, tuple[str, ...], list[float]]
 
 
 class _NoObject(values.BadRow):
@@ -52,7 +52,8 @@ def json_rows(path: Path, blocks: Iterator[Block], unit: float | None) -> Iterat
                             "write a log for each firmware"
                         )
                 features = [] if math.isnan(score) else [values.feature(row[f"f{k}"], f"f{k}") for k in columns]
-                rows.append((number, score, _name(row, values.SESSIONS), _device(row), features))
+                mode, status = _name(row, (values.MODE,)), _status(row)
+                rows.append((number, score, (_name(row, values.SESSIONS), _device(row), mode, status), features))
             except values.BadRow as error:
                 if block.cut and number > 1:  # where a file ends within a row, that row is lost and no more
                     yield Skipped(number, line)
@@ -98,8 +99,12 @@ def _name(row: values.Row, columns: tuple[str, ...]) -> str:
     names = [row[column] for column in columns if row.get(column) not in (None, "")]
     for value in names:
         if not isinstance(value, (str, int, float)):
-            raise values.BadRow(f"a session is named {str(value)[:30]!r}; a name is a word or a number")
+            raise values.BadRow(f"a {columns[0]} is named {str(value)[:30]!r}; a name is a word or a number")
     return " / ".join(str(value) for value in names)
+
+
+def _status(row: values.Row) -> str:
+    return next((str(row[name]) for name in values.STATUSES if isinstance(row.get(name), str)), "")
 
 
 def _device(row: values.Row) -> str:
@@ -109,8 +114,9 @@ def _device(row: values.Row) -> str:
 
 
 def _rows(rows: list[_Row], columns: tuple[int, ...]) -> Rows:
-    numbers, scores, sessions, devices, logged = zip(*rows)
-    names = [np.array([str(name) for name in side], object) for side in (sessions, devices)]
+    numbers, scores, named, logged = zip(*rows)
+    sides = (np.array([str(name) for name in side], object) for side in zip(*named))
     missing = [math.nan] * len(columns)  # of a fault, whose features are not read
     features = np.array([part or missing for part in logged], float).reshape(len(rows), len(columns))
-    return Rows(0, np.array(numbers), np.array(scores), names[0], names[1], columns, features)
+    sessions, devices, modes, statuses = sides
+    return Rows(0, np.array(numbers), np.array(scores), sessions, devices, modes, statuses, columns, features)

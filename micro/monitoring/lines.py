@@ -38,7 +38,8 @@ class Rows:
         boot: How often the device has restarted before them.
         numbers: (n,), their lines in the file.
         scores: (n,), in real units, NaN where the sensor was at fault.
-        sessions, devices: (n,) names, '' where there is none.
+        sessions, devices, modes, statuses: (n,) names, '' where there is none: of the start, the device, the operating
+            mode, and what the detector said of the window.
         columns: Of the log, which are the features' places among the model's inputs.
         features: (n, columns), int8 values.
     """
@@ -48,6 +49,8 @@ class Rows:
     scores: np.ndarray
     sessions: np.ndarray
     devices: np.ndarray
+    modes: np.ndarray
+    statuses: np.ndarray
     columns: tuple[int, ...]
     features: np.ndarray
 

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-import re
+import copy
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
+from typing import overload
 
 import numpy as np
 
 from micro.errors import DataError
 from micro.monitoring.csv_log import csv_rows
+from micro.monitoring.gathered import Gathered, gather
 from micro.monitoring.json_log import json_rows
 from micro.monitoring.lines import Block, Rows, Skipped, blocks, excerpt
-from micro.monitoring.sessions import Session, check_order, extend
-from micro.support.wording import counted
+from micro.monitoring.logged_modes import GatheredModes, LoggedModes
+from micro.monitoring.sessions import Session, check_order
+from micro.monitoring.statuses import chosen, left_out_notes
+from micro.support.wording import counted, was
 
 # Lines other than rows of which the text is kept, and how a device's self-test begins its own.
 MOST_SKIPPED, SELF_TEST = 100, "self-test:"
-# A row of a window in which the machine was off, which has no score and is no fault.
-MACHINE_OFF = re.compile(r"(?<![\w ])machine off(?![\w ])")
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,10 @@ class Log:
         dead: Names of sessions with more faults than scores, including those without any score.
         failed: Lines at which a self-test failed.
         notes: What was skipped or assumed, in words.
+        first: Of a device that logged how it learned its machine, scores of its calibration, in stretches as long as a session.
+        first_features: Means of the features over each of these.
+        calibrated: All scores of that calibration, (n,).
+        left_out: Windows without a score though the sensor was in order, by the status that the device gave.
     """
 
     sessions: tuple[np.ndarray, ...]
@@ -47,67 +53,161 @@ class Log:
     dead: tuple[str, ...] = ()
     failed: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
+    first: tuple[np.ndarray, ...] = ()
+    first_features: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
+    calibrated: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
 
-def read_log(path: str | Path, unit: float | None, block: int, *, device: str | None = None) -> Log:
+@dataclass(frozen=True)
+class ModesLog:
+    """A device's log by operating mode.
+
+    Attributes:
+        by_mode: Of each mode with scores its windows, or why these are none to compare.
+        faults: Rows without a score, as the sensor was at fault.
+        notes: What was skipped or assumed, in words.
+    """
+
+    by_mode: Mapping[int, Log | DataError]
+    faults: int
+    notes: tuple[str, ...]
+
+
+AnyLog = Log | ModesLog
+
+
+@dataclass(frozen=True)
+class _File:
+    """A file as it was read: gathered rows by device, in its order, the first row of each, and all lines that were no rows.
+
+    `whole` are the rows of a log that names one device in some rows and none in others.
+    """
+
+    path: Path
+    block: int
+    modes: LoggedModes | None
+    columns: tuple[int, ...]
+    devices: dict[str, Gathered | GatheredModes]
+    first_rows: dict[str, int]
+    whole: Gathered | GatheredModes | None
+    skipped: Sequence[Skipped]
+    lines: int
+
+    @property
+    def named(self) -> list[str]:
+        """Devices that are named."""
+        return [name for name in self.devices if name]
+
+    def only(self) -> Gathered | GatheredModes:
+        """Of a log of one device its rows."""
+        return self.whole or next(iter(self.devices.values()), Gathered())
+
+
+@overload
+def read_log(path: str | Path, unit: float | None, block: int, *, device: str | None = None) -> Log: ...
+@overload
+def read_log(
+    path: str | Path, unit: float | None, block: int, *, device: str | None = None, modes: LoggedModes | None
+) -> AnyLog: ...
+def read_log(
+    path: str | Path,
+    unit: float | None,
+    block: int,
+    *,
+    device: str | None = None,
+    modes: LoggedModes | None = None,
+) -> AnyLog:
     """A log's scores, session by session, and the means of the features logged.
 
     Args:
         unit: What a raw score is multiplied by; None where there are none.
         block: Windows a session where the log names none.
         device: The one whose rows are read, where the log is of several.
+        modes: Of a run with operating modes, whose windows are told apart by them.
 
     Raises:
         DataError: Naming file and row of what cannot be read, or of what makes it more than one device's log.
     """
-    path = Path(path)
-    sessions: list[Session] = []
+    file = _file(Path(path), unit, block, modes)
+    named = file.named
+    if device is None and len(named) > 1:
+        one, other = named[:2]
+        raise DataError(
+            f"{path}, row {file.first_rows[other]}: the log is of several devices, {excerpt(one)} and {excerpt(other)}; "
+            "choose with --device"
+        )
+    if device is not None and device not in named:
+        raise DataError(
+            f"{path} has no row of device {excerpt(device)}, but of {', '.join(named) or 'none that is named'}"
+        )
+    return _log(file, file.only() if device is None else file.devices[device])
+
+
+def read_each(
+    path: str | Path, unit: float | None, block: int, modes: LoggedModes | None = None
+) -> dict[str, AnyLog | DataError]:
+    """The logs of all devices that a file names, read once, in its order, or why one is none; '' of a log that names none, or
+    one alone.
+
+    Raises:
+        DataError: As `read_log`, of what is wrong with the file, and with the log of a single device.
+    """
+    file = _file(Path(path), unit, block, modes)
+    if len(file.named) < 2:
+        return {"": _log(file, file.only())}
+    found: dict[str, AnyLog | DataError] = {}
+    for name in file.named:
+        try:
+            found[name] = _log(file, file.devices[name])
+        except DataError as error:
+            found[name] = error
+    return found
+
+
+def _file(path: Path, unit: float | None, block: int, modes: LoggedModes | None) -> _File:
+    """Read a file once, its rows gathered by device."""
+    devices: dict[str, Gathered | GatheredModes] = {}
+    first_rows: dict[str, int] = {}
     skipped: list[Skipped] = []
-    devices: dict[str, int] = {}
+    whole: Gathered | GatheredModes | None = None
+    kind = Gathered if modes is None else GatheredModes
+
+    def add(gathered: Gathered | GatheredModes, part: Rows) -> None:
+        if isinstance(gathered, Gathered):
+            gather(gathered, part, block)
+        else:
+            assert modes is not None
+            gathered.add(path, part, modes)
+
     columns: tuple[int, ...] = ()
     lines = 0
-    off: list[int] = []
-    for rows in _rows(path, unit, off):
+    for rows in _rows(path, unit):
         if isinstance(rows, Skipped):
             lines += 1
             if len(skipped) < MOST_SKIPPED or rows.text.startswith(SELF_TEST):
                 skipped.append(rows)
             continue
-        for name, row in zip(*np.unique(rows.devices, return_index=True)):
-            if name:
-                devices.setdefault(name, int(rows.numbers[row]))
-        if device is None and len(devices) > 1:
-            one, other = list(devices)[:2]
-            raise DataError(
-                f"{path}, row {devices[other]}: the log is of several devices, {excerpt(one)} and {excerpt(other)}; "
-                "choose with --device"
-            )
-        extend(sessions, rows if device is None else _chosen(rows, rows.devices == device), block)
+        names, places = np.unique(rows.devices, return_index=True)
+        before = len(devices)
+        for name, place in sorted(zip(names.tolist(), places.tolist()), key=lambda each: each[1]):
+            first_rows.setdefault(name, int(rows.numbers[place]))
+        if "" in first_rows and len(first_rows) == 2 and before < 2:
+            whole = copy.deepcopy(next(iter(devices.values()), kind()))
+        whole = None if len(first_rows) > 2 else whole
+        if whole is not None:
+            add(whole, rows)
+        for name in first_rows:
+            which = rows.devices == name
+            if which.any():
+                add(devices.setdefault(name, kind()), rows if which.all() else chosen(rows, which))
         columns = rows.columns or columns
-    if device is not None and device not in devices:
-        raise DataError(
-            f"{path} has no row of device {excerpt(device)}, but of {', '.join(devices) or 'none that is named'}"
-        )
-    notes = [*_skipped_notes(skipped, lines), *_off_note(len(off))]
-    return _log(path, sessions, block, columns, notes, skipped)
+    return _File(path, block, modes, columns, devices, first_rows, whole, skipped, lines)
 
 
-def devices_of(path: str | Path) -> list[str]:
-    """The devices that a log names, in its order; none of a log that cannot be read, whose reading says why."""
-    names: dict[str, None] = {}
-    try:
-        for rows in _rows(Path(path), 1.0, []):
-            if not isinstance(rows, Skipped):
-                _, first = np.unique(rows.devices, return_index=True)
-                names |= dict.fromkeys(str(rows.devices[place]) for place in np.sort(first))
-    except DataError:
-        return []
-    return [name for name in names if name]
-
-
-def _rows(path: Path, unit: float | None, off: list[int]) -> Iterator[Rows | Skipped]:
-    """Rows in the format of the first line, without those of a machine that was off, whose numbers are put into `off`."""
-    read = _without_off(blocks(path), off)
+def _rows(path: Path, unit: float | None) -> Iterator[Rows | Skipped]:
+    """Rows in the format of the first line."""
+    read = blocks(path)
     before: list[Block] = []
     for block in read:
         before.append(block)
@@ -118,34 +218,33 @@ def _rows(path: Path, unit: float | None, off: list[int]) -> Iterator[Rows | Ski
     return csv_rows(path, iter(before), unit)
 
 
-def _without_off(read: Iterator[Block], off: list[int]) -> Iterator[Block]:
-    """The blocks with empty lines in place of rows of a machine that was off."""
-    for block in read:
-        places = {place for place, line in enumerate(block.lines) if MACHINE_OFF.search(line)}
-        off.extend(block.first + place for place in sorted(places))
-        yield (
-            replace(block, lines=["" if n in places else line for n, line in enumerate(block.lines)])
-            if places
-            else block
-        )
+def _log(file: _File, gathered: Gathered | GatheredModes) -> AnyLog:
+    """The rows of a device, put together."""
+    if isinstance(gathered, Gathered):
+        return _of_one(file, gathered, file.block)
+    by_mode: dict[int, Log | DataError] = {}
+    assert file.modes is not None
+    for mode, own in sorted(gathered.by_mode.items()):
+        if mode in file.modes.blocks:
+            try:
+                by_mode[mode] = _of_one(file, own, file.modes.blocks[mode])
+            except DataError as error:
+                by_mode[mode] = error
+    faults = sum(session.faults for own in gathered.by_mode.values() for session in own.sessions)
+    without = sum(
+        s.windows for mode, own in gathered.by_mode.items() if mode not in file.modes.blocks for s in own.sessions
+    )
+    notes = left_out_notes(gathered.left_out)
+    if without:
+        notes.append(f"{counted(without, 'window')} of modes without a threshold {was(without)} left out")
+    return ModesLog(by_mode, faults, tuple(notes))
 
 
-def _chosen(rows: Rows, which: np.ndarray) -> Rows:
-    sides = ("numbers", "scores", "sessions", "devices", "features")
-    return replace(rows, **{side: getattr(rows, side)[which] for side in sides})
-
-
-def _log(
-    path: Path,
-    sessions: Sequence[Session],
-    block: int,
-    columns: tuple[int, ...],
-    notes: list[str],
-    skipped: Sequence[Skipped],
-) -> Log:
-    """The sessions read, put together."""
+def _of_one(file: _File, gathered: Gathered, block: int) -> Log:
+    """The rows of a device in one mode, or of one without modes."""
+    sessions, path = gathered.sessions, file.path
     kept, more = _kept(path, sessions, block)
-    notes = [*notes, *more]
+    notes = [*_skipped_notes(file.skipped, file.lines), *more]
     boots = 1 + max((session.boot for session in sessions), default=0)
     if boots > 1:
         notes.append(f"the header occurs {boots:,} times: each is taken for a start of the machine")
@@ -153,21 +252,41 @@ def _log(
     if not kept:
         scores = counted(sum(session.windows for session in sessions), "score")
         at_fault = f"; in {counted(faults, 'row')} the sensor was at fault" if faults else ""
-        raise DataError(f"{path} holds {scores}, too few for a session of {block}{at_fault}")
+        others = "".join(f"; {note}" for note in left_out_notes(gathered.left_out))
+        raise DataError(f"{path} holds {scores}, too few for a session of {block}{at_fault}{others}")
+    if gathered.forgotten:
+        before = f"{counted(gathered.forgotten, 'window')} from before the device learned its machine for the last time"
+        notes.append(f"{before} {was(gathered.forgotten)} skipped")
+    columns = file.columns
+    first = [session for session in gathered.first if session.windows >= block]
     return Log(
-        sessions=tuple(np.concatenate(session.scores) for session in kept),
+        sessions=_scores_of(kept),
         faults=faults,
         columns=columns,
-        features=np.array([np.broadcast_to(session.features / session.windows, len(columns)) for session in kept]),
+        features=_means_of(kept, columns),
         names=_unique_names(kept),
         dead=tuple(
             _name(session)
             for session in sessions
             if session.faults > session.windows and (session.named or 2 * session.faults > block)
         ),
-        failed=tuple(line.number for line in skipped if line.text.startswith(SELF_TEST) and "FAIL" in line.text),
-        notes=tuple(notes),
+        failed=tuple(line.number for line in file.skipped if line.text.startswith(SELF_TEST) and "FAIL" in line.text),
+        notes=(*notes, *left_out_notes(gathered.left_out)),
+        first=_scores_of(first),
+        first_features=_means_of(first, columns),
+        calibrated=np.concatenate(_scores_of(gathered.first)) if gathered.first else np.zeros(0),
+        left_out=gathered.left_out,
     )
+
+
+def _scores_of(sessions: Sequence[Session]) -> tuple[np.ndarray, ...]:
+    return tuple(np.concatenate(session.scores) for session in sessions)
+
+
+def _means_of(sessions: Sequence[Session], columns: tuple[int, ...]) -> np.ndarray:
+    """Means of the features over each session, (sessions, columns)."""
+    means = [np.broadcast_to(session.features / session.windows, len(columns)) for session in sessions]
+    return np.array(means).reshape(len(sessions), len(columns))
 
 
 def _kept(path: Path, sessions: Sequence[Session], block: int) -> tuple[list[Session], list[str]]:
@@ -194,11 +313,6 @@ def _unique_names(sessions: Sequence[Session]) -> tuple[str, ...]:
     names = [_name(session) for session in sessions]
     counts = Counter(names)
     return tuple(name if counts[name] == 1 else f"{name} (row {session.row})" for name, session in zip(names, sessions))
-
-
-def _off_note(count: int) -> list[str]:
-    """A note on rows of windows in which the machine was off."""
-    return [f"in {counted(count, 'row')} the machine was off; they are left out"] if count else []
 
 
 def _skipped_notes(skipped: Sequence[Skipped], count: int) -> list[str]:

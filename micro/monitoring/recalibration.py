@@ -79,7 +79,9 @@ def _detector_and_threshold(
     if report.detector is None or report.threshold is None:
         raise RunError(f"{folder} has no detector whose threshold could change")
     if report.detector.modes is not None:
-        raise RunError(f"{folder} has a threshold for each operating mode: run it again with more recordings")
+        raise RunError(
+            f"{folder} has a threshold for each operating mode: run it again with more recordings of the mode"
+        )
     if monitoring.advice != "recalibrate" or monitoring.recalibrated is None:
         raise RunError(f"nothing to recalibrate: {monitoring.advice}: {monitoring.why}")
     if monitoring.threshold != report.threshold:

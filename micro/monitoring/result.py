@@ -36,6 +36,8 @@ class Monitoring:
             summaries, which hold no scores, and of a device that learned its own threshold.
         rate: Fraction of healthy windows above the threshold that it was set for.
         seen: What was compared, session by session.
+        by_mode: Of a run with operating modes what was found in each by its name, or why it was not compared; the other
+            attributes are of the mode with the worst advice, but for `windows`, `faults` and `notes`, which are of all.
 
     Examples:
         >>> monitoring = micro.monitor("runs/rig", "log.csv")
@@ -62,6 +64,7 @@ class Monitoring:
     calibration: Calibration | None = field(repr=False)
     rate: float | None = None
     seen: Seen | None = field(default=None, repr=False, compare=False)
+    by_mode: dict[str, Monitoring | str] = field(default_factory=dict)
 
 
 class Options(TypedDict):

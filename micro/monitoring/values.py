@@ -12,6 +12,8 @@ import numpy as np
 # Columns that name the start of the machine that a window belongs to, and the device that logged it.
 SESSIONS = ("session", "file", "recording")
 DEVICES = re.compile(r"(device|machine|asset|node|sensor|host)(_?(id|name))?|serial(_?number)?|mac")
+# What the detector said of a window, as a device prints it and as scored files have it; and its operating mode.
+STATUSES, MODE = ("status", "result"), "mode"
 # Input features of the model, int8.
 FEATURE = re.compile(r"f(0|[1-9][0-9]{0,4})")
 SCORES = ("score", "raw_score")

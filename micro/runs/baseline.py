@@ -11,61 +11,95 @@ from pathlib import Path
 import numpy as np
 
 from micro.datasets.prepared import Prepared
+from micro.datasets.window_parts import Windows
 from micro.errors import DataError, RunError
 from micro.signal.octaves import octaves_of
 from micro.tflite.graph import TfliteLike, read
 from micro.tflite.integers import quantized
 
 SCORES, FEATURES, OCTAVES = "calibration.csv", "calibration_features.csv", "calibration_octaves.csv"
+NO_SCORES = "keeps no scores of its calibration: it is no anomaly detector's run, or an older one"
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """Sessions of healthy windows: their names, each one's scores, and the means of its features, (sessions, columns)."""
+    """Sessions of healthy windows: their names, each one's scores, and the means of its features, (sessions, columns).
+
+    Where there are operating modes a session stands once for each of its modes, which `modes` has by their numbers.
+    """
 
     names: tuple[str, ...]
     scores: tuple[np.ndarray, ...]
     columns: tuple[int, ...]
     features: np.ndarray
+    modes: tuple[int, ...] = ()
 
 
 def baseline_files(data: Prepared, scores: np.ndarray, tflite: TfliteLike) -> dict[str, bytes]:
     """The files' contents by name: a row of session and score for each window of the calibration, and a row for each session
     with the means of the windows' int8 features, predicted ones too; the latter where these are features, not samples."""
-    origins = np.array(data.calibration.origins)
-    names = tuple(dict.fromkeys(data.calibration.origins))
-    sessions = tuple(np.asarray(scores)[origins == name] for name in names)
+    groups = _groups(data.calibration)
+    keys, modes = [key for key, _ in groups], data.calibration.modes is not None
     files = {}
     octaves = octaves_of(data.features)
     if data.calibration.octaves is not None and octaves is not None:
         each = data.calibration.octaves
-        rows = (octaves.means(each[origins == name].sum(axis=0), (origins == name).sum()) for name in names)
+        rows = (octaves.means(each[rows].sum(axis=0), rows.sum()) for _, rows in groups)
         header = (*(f"level{k}" for k in range(octaves.count)), *(f"crossings{k}" for k in range(octaves.count)))
-        files[OCTAVES] = _means_table(header, names, rows)
+        files[OCTAVES] = _means_table(header, keys, rows, modes)
     graph = read(tflite)
-    if data.features.kinds == ("raw",) or graph.tensors[graph.inputs[0]].dtype != "int8":
-        return files | calibration_files(Calibration(names, sessions, (), np.zeros((len(names), 0))))
-    inputs = quantized(data.calibration.x, graph.tensors[graph.inputs[0]]).reshape(len(origins), -1)
-    means = np.stack([inputs[origins == name].mean(axis=0) for name in names])
-    return files | calibration_files(Calibration(names, sessions, tuple(range(inputs.shape[1])), means))
+    columns: tuple[int, ...] = ()
+    means = np.zeros((len(groups), 0))
+    if data.features.kinds != ("raw",) and graph.tensors[graph.inputs[0]].dtype == "int8":
+        inputs = quantized(data.calibration.x, graph.tensors[graph.inputs[0]]).reshape(len(data.calibration), -1)
+        columns, means = tuple(range(inputs.shape[1])), np.stack([inputs[rows].mean(axis=0) for _, rows in groups])
+    sessions = tuple(np.asarray(scores)[rows] for _, rows in groups)
+    names, of_modes = tuple(key[0] for key in keys), tuple(int(key[1]) for key in keys if modes)
+    return files | calibration_files(Calibration(names, sessions, columns, means, of_modes))
+
+
+def _groups(calibration: Windows) -> list[tuple[tuple[str, ...], np.ndarray]]:
+    """Sessions in their order, and which windows are theirs, (n,) bool; where there are operating modes each by its modes."""
+    origins = np.array(calibration.origins)
+    groups: list[tuple[tuple[str, ...], np.ndarray]] = []
+    for name in dict.fromkeys(calibration.origins):
+        own = origins == name
+        if calibration.modes is None:
+            groups.append(((name,), own))
+            continue
+        of = np.asarray(calibration.modes)
+        groups += [((name, str(mode)), own & (of == mode)) for mode in np.unique(of[own]).tolist()]
+    return groups
 
 
 def calibration_files(calibration: Calibration) -> dict[str, bytes]:
     """What a run keeps of a calibration, by file name; that of features only where there are any."""
-    sides = zip(calibration.names, calibration.scores)
-    rows = ((name, repr(float(score))) for name, scores in sides for score in scores)
-    files = {SCORES: _table(("session", "score"), rows)}
+    modes = calibration.modes or ("",) * len(calibration.names)
+    sides = zip(calibration.names, calibration.scores, modes)
+    last = 3 if calibration.modes else 2
+    rows = ((name, repr(float(score)), str(mode))[:last] for name, scores, mode in sides for score in scores)
+    files = {SCORES: _table(("session", "score", "mode")[:last], rows)}
     if calibration.columns:
         header = [f"f{column}" for column in calibration.columns]
-        files[FEATURES] = _means_table(header, calibration.names, calibration.features)
+        keys = [(name, str(mode))[: last - 1] for name, mode in zip(calibration.names, modes)]
+        files[FEATURES] = _means_table(header, keys, calibration.features, bool(calibration.modes))
     return files
 
 
-def calibration_octaves(folder: Path) -> np.ndarray | None:
-    """Levels and crossings of the samples of a run's calibration sessions, (sessions, 2 * octaves); None of a run without."""
+def calibration_octaves(folder: Path, mode: int | None = None) -> np.ndarray | None:
+    """Levels and crossings of the samples of a run's calibration sessions, (sessions, 2 * octaves); None of a run without.
+
+    With `mode` of the sessions with windows of that operating mode, and of these windows.
+    """
     if not (folder / OCTAVES).is_file():
         return None
-    return np.array([row[1:] for row in _rows(folder / OCTAVES, "keeps no levels")], float)
+    rows = _rows(folder / OCTAVES, "keeps no levels")
+    return np.array([row[1:] if mode is None else row[2:] for row in _of_mode(rows, mode)], float)
+
+
+def _of_mode(rows: list[list[str]], mode: int | None) -> list[list[str]]:
+    """Rows of sessions with an operating mode behind their names, those of one mode alone."""
+    return rows if mode is None else [row for row in rows if row[1] == str(mode)]
 
 
 def calibration_sessions(folder: Path) -> list[np.ndarray]:
@@ -75,15 +109,35 @@ def calibration_sessions(folder: Path) -> list[np.ndarray]:
         RunError: For a run without: a classifier's, or one from before they were kept.
     """
     sessions: dict[str, list[float]] = {}
-    for name, score in _rows(
-        folder / SCORES, "keeps no scores of its calibration: it is no anomaly detector's run, or an older one"
-    ):
+    for name, score, *_ in _rows(folder / SCORES, NO_SCORES):
         sessions.setdefault(name, []).append(float(score))
     return [np.array(scores) for scores in sessions.values()]
 
 
-def calibration_features(folder: Path, columns: Sequence[int] | None = None, log: str | Path = "the log") -> np.ndarray:
+def calibration_by_mode(folder: Path) -> dict[int, list[np.ndarray]]:
+    """Scores of a run's calibration by operating mode, an array for each session that has windows of it.
+
+    Raises:
+        RunError: For a run without, or one from before modes were kept.
+    """
+    rows = _rows(folder / SCORES, NO_SCORES)
+    if rows and len(rows[0]) < 3:
+        raise RunError(f"{folder} keeps scores of its calibration without their operating modes: run it again")
+    sessions: dict[tuple[str, str], list[float]] = {}
+    for name, score, mode in rows:
+        sessions.setdefault((mode, name), []).append(float(score))
+    found: dict[int, list[np.ndarray]] = {}
+    for (mode, _), scores in sessions.items():
+        found.setdefault(int(mode), []).append(np.array(scores))
+    return found
+
+
+def calibration_features(
+    folder: Path, columns: Sequence[int] | None = None, log: str | Path = "the log", mode: int | None = None
+) -> np.ndarray:
     """Mean int8 inputs of a run's calibration sessions, (sessions, inputs), or those of some `columns` that a log has.
+
+    With `mode` of the sessions with windows of that operating mode, and of these windows.
 
     Raises:
         RunError: For a run without.
@@ -94,9 +148,10 @@ def calibration_features(folder: Path, columns: Sequence[int] | None = None, log
         "keeps no features of its calibration: it takes raw samples, was recalibrated on a log without, or is an older run",
         header=True,
     )
-    names = header[1:]
+    first = 1 if mode is None else 2
+    names, rows = header[first:], _of_mode(rows, mode)
     if columns is None:
-        return np.array([row[1:] for row in rows], float)
+        return np.array([row[first:] for row in rows], float)
     missing = [column for column in columns if f"f{column}" not in names]
     if missing:
         if names == [f"f{place}" for place in range(len(names))]:
@@ -104,12 +159,15 @@ def calibration_features(folder: Path, columns: Sequence[int] | None = None, log
         raise DataError(
             f"{log}: column 'f{missing[0]}' was not in the log that {folder} was recalibrated on: {', '.join(names)}"
         )
-    return np.array([[row[1 + names.index(f"f{column}")] for column in columns] for row in rows], float)
+    return np.array([[row[first + names.index(f"f{column}")] for column in columns] for row in rows], float)
 
 
-def _means_table(header: Sequence[str], names: Sequence[str], means: Iterable[np.ndarray]) -> bytes:
-    rows = ((name, *(f"{mean:.6g}" for mean in each)) for name, each in zip(names, means))
-    return _table(("session", *header), rows)
+def _means_table(
+    header: Sequence[str], keys: Sequence[Sequence[str]], means: Iterable[np.ndarray], modes: bool
+) -> bytes:
+    """Means by session, and behind it by operating mode where there are `modes`."""
+    rows = ((*key, *(f"{mean:.6g}" for mean in each)) for key, each in zip(keys, means))
+    return _table(("session", *(("mode",) if modes else ()), *header), rows)
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> bytes:

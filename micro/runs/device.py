@@ -236,7 +236,7 @@ def _modes_of(firmware: Firmware, speed: np.ndarray | None, count: int) -> np.nd
     values = np.asarray(speed)
     if values.shape != (count,):
         raise ValueError(f"speed must have shape ({count},), a value for each sample, got {values.shape}")
-    window, hop = firmware.front_end.window, firmware.front_end.hop
+    window, hop = firmware.front_end.sensor_window, firmware.front_end.sensor_hop
     return np.asarray(modes.ranges.of_windows(values, np.arange(0, max(0, count - window + 1), hop), window))
 
 

@@ -11,7 +11,7 @@ from micro.detection.modes import NO_THRESHOLD
 from micro.detection.mounted_sensor import MountedSensor
 from micro.detection.record import Parameters
 from micro.emission.mounted_sensor import main_front_end
-from micro.emission.parameters import parameters_of
+from micro.emission.parameters import FIXED_IN_FIRMWARE, parameters_of
 from micro.errors import RunError
 from micro.runs.finished import read_run
 from micro.runs.firmware import Firmware, load_firmware, not_for_a_chip
@@ -23,8 +23,6 @@ from micro.tflite.graph import read
 
 # The ending of the file in a recalibrated run's firmware folder.
 PARAMETERS = "_parameters.bin"
-# What a detector has besides that a record does not hold.
-FIXED_IN_FIRMWARE = ("min_hits", "history", "clear_after", "saturation", "max_saturated", "off_rms")
 
 
 @dataclass(frozen=True)
@@ -49,7 +47,7 @@ class Update:
     @property
     def says(self) -> str:
         """What changes, in words."""
-        before, after = _spelled(self.former_threshold), _spelled(self.threshold)
+        before, after = spelled(self.former_threshold), spelled(self.threshold)
         threshold = f"threshold {after} as it was" if before == after else f"threshold {before} to {after}"
         return f"{threshold}, scaling of {self.rescaled} of {counted(self.features, 'feature')}"
 
@@ -79,7 +77,7 @@ def update_parameters(
         >>> micro.update_parameters("runs/rig", "runs/rig", "rig_parameters.bin").says
         'threshold ... as it was, scaling of 0 of ... features'
     """
-    new, old = (_with_detector(Path(folder)) for folder in (run_folder, firmware_from))
+    new, old = (load_with_detector(Path(folder)) for folder in (run_folder, firmware_from))
     if counter is None:
         counter = usual_counter(RunReport.read(Path(run_folder)))
     made, former = run_parameters(new, counter), run_parameters(old)
@@ -92,7 +90,7 @@ def update_parameters(
     ]
     path = write_bytes(out, made.to_bytes())
     rescaled = sum(one != other for one, other in pairs)
-    return Update(path, counter, _real_threshold(old), _real_threshold(new), rescaled, len(pairs))
+    return Update(path, counter, real_threshold(old), real_threshold(new), rescaled, len(pairs))
 
 
 def sensor_of(firmware: Firmware, file: str | Path, firmware_from: str) -> MountedSensor:
@@ -130,7 +128,8 @@ def usual_counter(report: RunReport) -> int:
     return 1 if report.recalibration is None else report.recalibration.times
 
 
-def _real_threshold(firmware: Firmware) -> float | tuple[float, ...]:
+def real_threshold(firmware: Firmware) -> float | tuple[float, ...]:
+    """The threshold in real units, of operating modes one each, NaN of a mode without one."""
     assert isinstance(firmware.decider, Detector)
     modes, unit = firmware.decider.modes, firmware.decider.score.unit
     if modes is None:
@@ -138,14 +137,15 @@ def _real_threshold(firmware: Firmware) -> float | tuple[float, ...]:
     return tuple(math.nan if alarm == NO_THRESHOLD else alarm * unit for alarm, _ in modes.thresholds)
 
 
-def _spelled(threshold: float | tuple[float, ...]) -> str:
+def spelled(threshold: float | tuple[float, ...]) -> str:
     """A threshold in words, of operating modes one behind the other."""
     if isinstance(threshold, tuple):
         return " | ".join("none" if math.isnan(each) else f"{each:.6g}" for each in threshold)
     return f"{threshold:.6g}"
 
 
-def _with_detector(folder: Path) -> Firmware:
+def load_with_detector(folder: Path) -> Firmware:
+    """The firmware of a run with a detector that learns nothing itself; RunError for another one."""
     firmware = load_firmware(folder)
     if not isinstance(firmware.decider, Detector):
         raise RunError(f"{folder} has no detector, and a record holds a detector's threshold and scaling")

@@ -65,7 +65,7 @@ OneOrSeveralEstimators = Annotated[
 class Part(BaseModel):
     """A part of a report: what was never set is not written, and keys that are not known here are kept."""
 
-    model_config = ConfigDict(frozen=True, extra="allow", populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="allow", populate_by_name=True, defer_build=True)
 
 
 class WindowCounts(Part):

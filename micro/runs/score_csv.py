@@ -14,14 +14,15 @@ NUMBER_DIGITS = 10
 
 
 def to_csv(scored: Sequence[Scored]) -> bytes:
-    """Rows of file, row, seconds, score, above_threshold, alarm and result, with a header.
+    """Rows of file, row, begin, end, score, above_threshold, alarm and result, with a header.
 
-    Those of a recognizer have `recognized` as well, those of an estimator `low` and `high`, and those of several numbers each
-    number, `NAME low` and `NAME high`; those of several labels have the probability of each, and `reported`.
+    Those of a run with operating modes have `mode` as well, those of a recognizer `recognized`, those of an estimator `low` and
+    `high`; those of several numbers each number, `NAME low` and `NAME high`; those of several labels the probability of each,
+    and `reported`.
     """
     out = io.StringIO(newline="")
     writer = csv.writer(out, lineterminator="\n")
-    last = [name for name in ("recognized", "low", "high") if any(getattr(s, name) is not None for s in scored)]
+    last = [name for name in ("recognized", "low", "high", "mode") if any(getattr(s, name) is not None for s in scored)]
     first = scored[0] if scored else None
     numbers = [name for one in (first.numbers if first else ()) for name in result_columns(one.name)[1:]]
     numbers += [probability_column(one.name) for one in (first.labels if first else ())]
@@ -30,7 +31,8 @@ def to_csv(scored: Sequence[Scored]) -> bytes:
         (
             "file",
             "row",
-            "seconds",
+            "begin",
+            "end",
             "score",
             "above_threshold",
             "alarm",
@@ -45,10 +47,10 @@ def to_csv(scored: Sequence[Scored]) -> bytes:
         value = "" if s.score is None else f"{s.score:.{digits}g}"
         flags = ("" if flag is None else int(flag) for flag in (s.above_threshold, s.alarm))
         more = (f"{cell:.{digits}g}" if isinstance(cell := getattr(s, name), float) else cell for name in last)
-        seconds = "" if s.seconds is None else f"{s.seconds:.6f}"
+        times = ("" if time is None else f"{time:.6f}" for time in (s.begin, s.end))
         each = [cell for one in s.numbers for cell in (one.number, one.low, one.high)]
         cells = ["" if cell is None else f"{cell:.{NUMBER_DIGITS}g}" for cell in each]
         cells += ["" if one.probability is None else f"{one.probability:.6f}" for one in s.labels]
         reported = [s.reported] * is_reported
-        writer.writerow((s.file, s.row, seconds, value, *flags, s.result, *more, *cells, *reported))
+        writer.writerow((s.file, s.row, *times, value, *flags, s.result, *more, *cells, *reported))
     return out.getvalue().encode()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -60,9 +60,11 @@ class Numbered:
 
 @dataclass(frozen=True)
 class Scored:
-    """One window: `row` and `seconds` say where it begins in its file; a picture is a window of its own, without a time.
+    """One window: `row` is the row at which it begins in its file; a picture is a window of its own, without a time.
 
     Attributes:
+        begin, end: From when and until when its samples were taken, in seconds from the file's first row; the firmware decides
+            at its end. None without a time.
         score: In real units, a regression's number; None where the sensor is at fault, as the firmware sees it, and where there
             are several numbers or labels.
         above_threshold: Whether this window alone is above the threshold, a recognizer's the one of its class; None without a
@@ -77,11 +79,12 @@ class Scored:
         labels: Of several labels, else empty.
         reported: The labels that the firmware reports after it, joined by '+', '' where it reports none; None where the
             firmware has no labeler.
+        mode: Its operating mode, '' where it is of none; None of a run without modes.
     """
 
     file: str
     row: int
-    seconds: float | None
+    begin: float | None
     score: float | None
     above_threshold: bool | None
     alarm: bool | None
@@ -92,6 +95,8 @@ class Scored:
     numbers: tuple[Numbered, ...] = ()
     labels: tuple[Label, ...] = ()
     reported: str | None = None
+    mode: str | None = None
+    end: float | None = None
 
 
 @dataclass(frozen=True)
@@ -146,7 +151,16 @@ def score_read(given: ToScore) -> tuple[tuple[Scored, ...], tuple[str, ...]]:
     if not by_file:
         raise DataError(f"no window can be scored: {given.notes[-1]}")
     made = (window for name, stretches in by_file.items() for window in _windows(name, stretches, student))
-    return tuple(made), given.notes
+    rate = given.recordings[0].sample_rate
+    lasts = None if rate is None else features.window / rate
+    return tuple(
+        one if one.begin is None or lasts is None else replace(one, end=one.begin + lasts) for one in made
+    ), given.notes
+
+
+def ends_of(windows: Sequence[Scored]) -> np.ndarray:
+    """Seconds at which windows end, NaN without a time, (n,)."""
+    return np.array([np.nan if each.end is None else each.end for each in windows], float)
 
 
 @dataclass(frozen=True)
@@ -188,7 +202,7 @@ def read_to_score(run_folder: str | Path, files: Sequence[str | Path], *, channe
     else:
         last = config.features.speed_column is not None
         speed = speed_column(config)
-        if speed in channels and not last:
+        if speed is not None and speed.name in channels and not last:
             speed = None  # a run of an earlier version, of which the speed of the bearing's shaft was a channel
         recordings, found, notes = table.load(tables, window, channels, names, speed, last=last)
     if not channels and len(found) != 1:
@@ -264,6 +278,8 @@ def _windows(name: str, stretches: Sequence[tuple[np.ndarray, ...]], student: St
         recognized = ["" if number == NO_CLASS else decider.class_names[number] for number in reported]
         above = (candidates != NO_CLASS).tolist()
     labels = window_labels(student, scores, raw, faulty) if student.label_names else None
+    of = getattr(decider, "modes", None)
+    names = () if of is None else of.ranges.names
     for place, fault in enumerate(faulty):
         where = (name, int(rows[place]), None if np.isnan(seconds[place]) else float(seconds[place]))
         if labels is not None:
@@ -273,7 +289,8 @@ def _windows(name: str, stretches: Sequence[tuple[np.ndarray, ...]], student: St
             continue
         if fault:
             why = NOT_JUDGED.get(int(fault), FAULT)
-            yield Scored(*where, None, None, None, why, recognized[place], numbers=_numbers(student, None))
+            mode = "" if names else None
+            yield Scored(*where, None, None, None, why, recognized[place], numbers=_numbers(student, None), mode=mode)
             continue
         if isinstance(student.target, Targets):
             yield Scored(*where, None, None, None, "estimate", numbers=_numbers(student, scores[place].tolist()))
@@ -284,7 +301,10 @@ def _windows(name: str, stretches: Sequence[tuple[np.ndarray, ...]], student: St
             yield Scored(*where, number, None, None, "estimate", None, *ends)
             continue
         result = student.names[likeliest[place]] if student.names else "alarm" if alarms[place] else "ok"
-        yield Scored(*where, float(scores[place]), above[place], alarms[place], result, recognized[place])
+        found_mode = None if not names else names[int(modes[place])] if modes[place] >= 0 else ""
+        yield Scored(
+            *where, float(scores[place]), above[place], alarms[place], result, recognized[place], mode=found_mode
+        )
 
 
 def _numbers(student: Student, found: Sequence[float] | None) -> tuple[Numbered, ...]:

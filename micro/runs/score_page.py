@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from micro.runs.report.over_time import Track, scores_over_time
-from micro.runs.score_files import Scored
+from micro.runs.score_files import Scored, ends_of
 from micro.support.html import drawing, page
 from micro.support.wording import counted
 
@@ -29,8 +29,8 @@ def render_scores(run: str, scored: Sequence[Scored], notes: Sequence[str], thre
     rows = [
         (
             name,
-            _seconds(own[0]),
-            _seconds(own[-1]),
+            _seconds(own[0].begin),
+            _seconds(own[-1].end),
             len(own),
             sum(bool(window.above_threshold) for window in own),
             sum(bool(window.alarm) for window in own),
@@ -61,7 +61,7 @@ def _said(window: Scored) -> str:
 
 def stretches(rows: Sequence[Scored]) -> list[Sequence[Scored]]:
     """A file's windows, apart where its time has a gap: where the next window begins later than windows follow each other."""
-    begins = np.array([np.nan if row.seconds is None else row.seconds for row in rows], float)
+    begins = np.array([np.nan if row.begin is None else row.begin for row in rows], float)
     steps = np.diff(begins)
     if not len(steps) or np.isnan(steps).any():
         return [rows]
@@ -69,8 +69,8 @@ def stretches(rows: Sequence[Scored]) -> list[Sequence[Scored]]:
     return [rows[start:end] for start, end in pairwise(ends)] if len(ends) <= MOST_STRETCHES + 1 else [rows]
 
 
-def _seconds(window: Scored) -> str:
-    return "–" if window.seconds is None else f"{window.seconds:.6g}"
+def _seconds(time: float | None) -> str:
+    return "–" if time is None else f"{time:.6g}"
 
 
 def _says(by_file: Mapping[str, Sequence[Scored]], detects: bool) -> str:
@@ -90,7 +90,7 @@ def _says(by_file: Mapping[str, Sequence[Scored]], detects: bool) -> str:
 def _track(name: str, rows: Sequence[Scored]) -> Track:
     return Track(
         name,
-        np.array([np.nan if row.seconds is None else row.seconds for row in rows], float),
+        ends_of(rows),
         np.array([np.nan if row.score is None else row.score for row in rows], float),
         np.array([bool(row.alarm) for row in rows]),
     )

@@ -14,8 +14,8 @@ from micro.detection.detector import Detector, Status, decide
 from micro.detection.score import Score
 from micro.errors import DataError
 from micro.runs.baseline import calibration_sessions
+from micro.support.wording import DAY
 
-DAY = 86_400.0
 # Thresholds that are computed, between the least and the most that a score has.
 STEPS = 121
 # Integers that a threshold's range is divided into, as the detector's scores are integers.
@@ -117,7 +117,7 @@ def _by_file(scored: Sequence[Mapping[str, Any]]) -> list[Scored]:
     found: dict[str, list[tuple[float, float]]] = {}
     for window in scored:
         if isinstance(window.get("score"), int | float):
-            seconds = window.get("seconds")
+            seconds = window.get("begin")
             at = float(seconds) if isinstance(seconds, int | float) else np.nan
             found.setdefault(str(window["file"]), []).append((float(window["score"]), at))
     return [Scored(*np.array(rows).T) for rows in found.values()]

@@ -8,13 +8,14 @@ import numpy as np
 
 from micro.datasets.prepared import Prepared
 from micro.detection.detector import stand_in
-from micro.detection.rates import DAY, duration, false_alarm_words
+from micro.detection.rates import false_alarm_words
 from micro.detection.threshold import Threshold
 from micro.runs.assessment.alarms import FAULTY, HEALTHY, UNKNOWN, Stretch, Timing, Watched, detector_figures
 from micro.runs.evaluate import Evaluation
 from micro.runs.report.over_time import Track
 from micro.runs.run_report import RunReport
 from micro.runs.tested_streams import seconds_of, tested_streams
+from micro.support.wording import DAY, duration
 
 # Fractions of healthy test windows above a threshold that it is chosen by.
 CHOICES = (0.1, 0.05, 0.02, 0.01, 0.005, 0.001)
@@ -39,7 +40,7 @@ def tracks(report: RunReport, evaluation: Evaluation, data: Prepared) -> list[Tr
     timed, made = seconds_of(data), []
     for each in tested_streams(report.detector or stand_in(Threshold(threshold, "")), evaluation, data):
         begun = each.places - each.places[0]
-        at = begun * timed[1] if timed is not None else np.full(len(begun), np.nan)
+        at = begun * timed[1] + timed[0] if timed is not None else np.full(len(begun), np.nan)
         spans = ((0.0, None, "faulty"),) if each.state == "faulty" else ()
         made.append(Track(f"{each.origin} ({each.state})", np.asarray(at, float), each.scores, each.alarm, spans))
     return made
@@ -53,7 +54,7 @@ def sentences(report: RunReport, evaluation: Evaluation, data: Prepared) -> list
     window, hop = timed
     history = 1 if report.detector is None else report.detector.history
     faults = {each.name: [Stretch(0.0, np.inf, "")] for each in found if each.spans}
-    test = detector_figures([_watched(each) for each in found], faults, Timing(window, hop, history))
+    test = detector_figures([_watched(each, window) for each in found], faults, Timing(window, hop, history))
     said = []
     if test.false_alarms is not None and any(row.healthy for row in test.by_file):
         said.append(false_alarm_words(test.false_alarms))
@@ -66,11 +67,11 @@ def sentences(report: RunReport, evaluation: Evaluation, data: Prepared) -> list
     return [f"{each[0].upper()}{each[1:]}." for each in said]
 
 
-def _watched(track: Track) -> Watched:
+def _watched(track: Track, window: float | None) -> Watched:
     """A track as alarms are counted; every window of the run's test has a score."""
     state = HEALTHY if track.name.endswith(" (healthy)") else FAULTY if track.spans else UNKNOWN
     labels = np.full(len(track.scores), state)
-    return Watched(track.name, track.seconds, track.scores, track.alarm, track.alarm, labels)
+    return Watched(track.name, track.seconds - (window or 0.0), track.scores, track.alarm, track.alarm, labels)
 
 
 def choices(report: RunReport, evaluation: Evaluation, data: Prepared) -> list[Choice]:

@@ -71,7 +71,7 @@ async function misjudged() {
 }
 
 function row(window, answer) {
-  const when = window.seconds === null ? `row ${window.row}` : `${window.seconds.toFixed(2)} s`;
+  const when = window.begin === null ? `row ${window.row}` : `${window.begin.toFixed(2)} to ${window.end.toFixed(2)} s`;
   const place = made("div");
   const details = made("details", { ontoggle: () => details.open && !place.hasChildNodes() && guarded(null, () => look(window, answer, place)) },
     made("summary", {}, `${window.file}, ${when}: is ${window.is}, taken for ${window.said}${window.score === null ? "" : `, score ${short(window.score)}`}`), place);
@@ -79,7 +79,7 @@ function row(window, answer) {
 }
 
 async function look(window, answer, place) {
-  const start = window.seconds ?? window.row, end = start + (answer.seconds ?? 1);
+  const start = window.begin ?? window.row, end = window.end ?? start + 1;
   for (const channel of answer.channels.slice(0, 4)) {
     const query = new URLSearchParams({ file: window.file, channel, start, end });
     const own = `/api/recordings/${encodeURIComponent(answer.recordings)}`;

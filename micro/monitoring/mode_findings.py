@@ -1,0 +1,41 @@
+"""What a log shows of a run with operating modes: the worst that was found in any of them, which names it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from micro.errors import DataError
+from micro.monitoring.log import ModesLog
+from micro.monitoring.result import Monitoring
+
+# The worst comes last.
+ADVICES = ("steady", "doubtful", "recalibrate", "retrain")
+# What to do where the threshold of a mode should move.
+OTHER_MODE = "run it again with more recordings of this mode"
+
+
+def of_modes(path: str | Path, found: Mapping[str, Monitoring | str], log: ModesLog) -> Monitoring:
+    """The finding of the mode with the worst advice, in the name of all; `by_mode` has each, or why it was not compared.
+
+    Raises:
+        DataError: Where none was compared.
+    """
+    compared = {name: each for name, each in found.items() if isinstance(each, Monitoring)}
+    if not compared:
+        raise DataError("; ".join(f"mode {name}: {why}" for name, why in found.items()))
+    name = max(compared, key=lambda name: ADVICES.index(compared[name].advice))
+    worst = compared[name]
+    windows = sum(each.windows for each in compared.values())
+    not_compared = [f"mode {mode} was not compared: {why}" for mode, why in found.items() if isinstance(why, str)]
+    notes = dict.fromkeys(note for each in compared.values() for note in each.notes)
+    return replace(
+        worst,
+        why=f"mode {name}: {worst.why}",
+        windows=windows,
+        faults=log.faults,
+        notes=(*notes, *log.notes, *not_compared),
+        calibration=None,
+        by_mode=dict(found),
+    )
