@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import marshal
 import os
 import sys
 import tempfile
@@ -26,9 +27,11 @@ class CompiledTemplates(jinja2.BytecodeCache):
 
     def load_bytecode(self, bucket: Bucket) -> None:
         """Take the code from the file, if there is one that counts."""
-        # A file that was damaged ends as one that is not there: the template is compiled.
-        with contextlib.suppress(OSError, EOFError, ValueError, TypeError), _file(bucket.key).open("rb") as file:
-            bucket.load_bytecode(file)
+        # A file that was damaged ends as one that is not there: the template is compiled. Jinja's own format is a pickle.
+        with contextlib.suppress(OSError, EOFError, ValueError, TypeError):
+            content, head = _file(bucket.key).read_bytes(), _head(bucket)
+            if content.startswith(head):
+                bucket.code = marshal.loads(content[len(head) :])
 
     def dump_bytecode(self, bucket: Bucket) -> None:
         """Write the code into the file, which is whole at any time."""
@@ -40,11 +43,16 @@ class CompiledTemplates(jinja2.BytecodeCache):
             number, part = tempfile.mkstemp(dir=kept.parent)
             try:
                 with os.fdopen(number, "wb") as file:
-                    bucket.write_bytecode(file)
+                    file.write(_head(bucket) + marshal.dumps(bucket.code))
                 os.replace(part, kept)
             except BaseException:
                 Path(part).unlink(missing_ok=True)
                 raise
+
+
+def _head(bucket: Bucket) -> bytes:
+    """What a file begins with that counts: of this Python, this Jinja and the template as it is."""
+    return importlib.util.MAGIC_NUMBER + f"{jinja2.__version__} {bucket.checksum}\n".encode()
 
 
 def _file(template: str) -> Path:
