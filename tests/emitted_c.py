@@ -204,7 +204,7 @@ def firmwares():
         "reconstruction": detector(
             WHOLE, "reconstruction", clear_threshold=0.9, clear_after=2, off_rms=(0.01, 0.02), **HITS, **LIMITS
         ),
-        "distance": detector(FIXED, "distance", **HITS, **FIXED_LIMITS),
+        "distance": replace(detector(FIXED, "distance", **HITS, **FIXED_LIMITS), sensor_channels=2),
         "margin": detector(FIXED_FRAMES, "margin", off_rms=(0.0, 30.0)),
         "residual": detector(FRAMES, "residual", **LIMITS),
         "residual_raw": detector(RAW, "residual"),
@@ -224,7 +224,9 @@ def firmwares():
         "estimated_fixed": detector(
             replace(ESTIMATED, arithmetic="fixed", full_scale=8.0), "reconstruction", **FIXED_LIMITS
         ),
-        "severe": replace(detector(WHOLE, "distance", **HITS, **LIMITS), vibration=SEVERE, diagnosis=DIAGNOSING),
+        "severe": replace(
+            detector(WHOLE, "distance", **HITS, **LIMITS), vibration=SEVERE, diagnosis=DIAGNOSING, sensor_channels=2
+        ),
         "velocity": replace(stage(FIXED, 1, numbers(**FIXED_LIMITS)), vibration=PLAIN),
         "several": stage(JOINED, 2, Estimators((numbers(lowest=0.0), replace(numbers(), name="load", unit=100.0)))),
     }  # fmt: skip

@@ -189,6 +189,7 @@ CASES = (
     empty("update {folder} --from {run} --out {tmp}/none.bin", "is not a finished run"),
     wrong("update {run} --from {folder} --out {tmp}/none.bin", "is not a finished run"),
     wrong("update {run} --from {run} --out {tmp}/none.bin --counter -1", "is not in the range"),
+    wrong("update {run} --from {run} --out {tmp}/none.bin --sensor {tmp}/s.toml", "takes no sensor from a record"),
     good("new-firmware {run} --board cmake --chip nrf52840 --clock 32MHz --out {tmp}/fc", "real time on nrf52840 at 32 MHz"),
     wrong("new-firmware {run} --board cmake --chip toaster --out {tmp}/fz", "there is no board 'toaster'"),
     wrong("new-firmware {run} --board cmake --chip nrf52840 --clock 1GHz --out {tmp}/fz", "runs at 64 MHz at most"),

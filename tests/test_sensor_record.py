@@ -1,7 +1,10 @@
 """A device's own sensor in its record: scale, mounting and limits, records of both formats, the same in C and Python."""
 
 import ctypes
+import json
+import shutil
 import subprocess
+import zlib
 from dataclasses import replace
 
 import emitted_c
@@ -9,7 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support import SANITIZERS
+from support import SANITIZERS, invoke
 from test_parameters import POWER, READER, STRICT, compiled, in_c, parts_of, require_old_or_new, status_of
 from test_parameters import firmware_of as plain
 
@@ -111,8 +114,6 @@ def test_each_flipped_bit_and_each_missing_byte_is_refused_with_a_status(readers
 
 
 def resealed(content):
-    import zlib
-
     return content[:-4] + zlib.crc32(content[:-4]).to_bytes(4, "little")
 
 
@@ -145,7 +146,7 @@ def test_a_sensor_that_makes_no_sense_or_has_other_channels_is_refused(readers, 
     assert [s for s, _ in in_c(program, len(content), [more, other_kind])] == [RecordStatus.OTHER_FRONT_END] * 2
 
 
-MOVED = "parameters->sensor.axis[0] = 2; parameters->sensor.scale[1] = parameters->sensor.scale[1] + parameters->sensor.scale[1];"
+MOVED = "parameters->sensor.axis[0] = 2; parameters->sensor.scale[1] = 2 * parameters->sensor.scale[1];"
 WITH_SENSOR = POWER.replace("  parameters->clear_threshold += 1;", f"  parameters->clear_threshold += 1;\n  {MOVED}")
 
 
@@ -362,19 +363,18 @@ def test_runs_whose_devices_take_no_such_records_refuse_a_sensor():
         config(
             **table | {"task": "regression", "data": {"files": "*.csv", "target_column": "wear", "sample_rate": 10.0}}
         )
-    with pytest.raises(ValueError, match="sensor_channels is not for features.orders = 'channel'"):
-        orders = {
-            "orders": "channel",
-            "speed_column": "rpm",
-            "slowest": 600.0,
-            "fastest": 3000.0,
-            "low": 0.5,
-            "high": 4.5,
-        }
+    orders = {
+        "orders": "channel",
+        "speed_column": "rpm",
+        "slowest": 600.0,
+        "fastest": 3000.0,
+        "low": 0.5,
+        "high": 4.5,
+    }
+    with pytest.raises(ValueError, match=r"sensor_channels is not for features.orders = 'channel'"):
         config(**table | {"features": orders})
     with pytest.raises(ConversionError, match="1 channels does not give the model's 2"):
-        emitted_files = detector_files(*parts_of(plain("fixed")), "d", sensor_channels=1)
-        assert emitted_files
+        detector_files(*parts_of(plain("fixed")), "d", sensor_channels=1)
     with pytest.raises(RunError, match="sensor_channels does not forward"):
         forward_context(firmware_of("fixed"), ["samples"], [], 4)
 
@@ -390,3 +390,30 @@ def test_a_project_takes_the_sensors_samples_and_costs_nothing_without(tmp_path)
     assert not [
         path for path, content in without.items() if b"SENSOR_CHANNELS" in content or b"sensor_apply" in content
     ]
+
+
+def test_update_writes_the_sensor_for_firmware_that_takes_one_and_the_former_format_otherwise(rig_run, tmp_path):
+    file, out = tmp_path / "sensor.toml", tmp_path / "x.bin"
+    file.write_text('axes = ["-z"]\nscale = 1.25\nrest = {z = [-1, 1]}\n')
+    with pytest.raises(
+        RunError, match=r"takes no sensor from a record, which its firmware.sensor_channels did not ask for"
+    ):
+        micro.update_parameters(rig_run, rig_run, out, sensor=file)
+    run = tmp_path / "run"
+    shutil.copytree(rig_run, run)
+    manifest = json.loads((run / "manifest.json").read_text())
+    manifest["config"].setdefault("firmware", {})["sensor_channels"] = 3
+    (run / "manifest.json").write_text(json.dumps(manifest))
+    micro.update_parameters(run, run, out)
+    assert out.read_bytes()[4] == 1
+    micro.update_parameters(run, run, out, sensor=file)
+    content = out.read_bytes()
+    assert content[4] == 2
+    sensor = micro.Parameters.from_bytes(content).sensor
+    assert (sensor.words, sensor.real_scales, sensor.rest[2]) == (("-z",), (1.25,), (-1.0, 1.0))
+    shown = invoke("show-record", out).output
+    assert "axes" in shown
+    assert "-z" in shown
+    assert "1.25" in shown
+    samples = np.random.default_rng(0).normal(size=(6000, 3)).astype(np.float32)
+    assert micro.simulate(run, samples, sensor=sensor) == micro.simulate(run, -1.25 * samples[:, 2])
