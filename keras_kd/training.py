@@ -33,6 +33,11 @@ class TeachingModel(keras.Model):
     # Counted here and not read off the optimizer: on JAX a step's loss cannot see the optimizer's variables.
     _steps: Any = None
 
+    def make_train_function(self, force: bool = False) -> Any:
+        """The function of training steps, as the backend's own trainer makes it, with an optimizer that is built."""
+        build_optimizer(self)
+        return super().make_train_function(force)
+
     def train_step(self, *args: object) -> Any:
         """One step, as the backend's own trainer makes it."""
         self._require_own_scope()
@@ -111,6 +116,20 @@ class TeachingModel(keras.Model):
         strategy = getattr(self, "distribute_strategy", None)
         replicas = strategy.num_replicas_in_sync if strategy is not None else 1
         metric.update_state(mean * replicas, sample_weight=ops.shape(keras.tree.flatten(x)[0])[0])
+
+
+def build_optimizer(model: keras.Model) -> None:
+    """Create the variables of a compiled model's optimizer where its weights are known.
+
+    Left to Keras on TensorFlow they are created in the first training step, which is traced a second time for that. Models
+    on several devices are left to it.
+    """
+    strategy = getattr(model, "distribute_strategy", None)
+    optimizer = getattr(model, "optimizer", None)
+    if optimizer is None or optimizer.built or not model.built:
+        return
+    if strategy is None or strategy.num_replicas_in_sync == 1:
+        optimizer.build(model.trainable_variables)
 
 
 def scope_of(model: keras.Model) -> AbstractContextManager[Any]:

@@ -37,6 +37,7 @@ from micro.detection.labeler import Labeling as Labeling
 from micro.detection.labeler import make_labeler as make_labeler
 from micro.detection.modes import Modes as Modes
 from micro.detection.modes import Ranges as Ranges
+from micro.detection.mounted_sensor import MountedSensor as MountedSensor
 from micro.detection.predictor import Predictor as Predictor
 from micro.detection.recognizer import Recognition as Recognition
 from micro.detection.recognizer import Recognizer as Recognizer
@@ -72,6 +73,8 @@ from micro.explore import SearchResult as SearchResult
 from micro.explore import search as search
 from micro.firmware import new_benchmark as new_benchmark
 from micro.firmware import new_firmware as new_firmware
+from micro.firmware.update import ModelUpdate as ModelUpdate
+from micro.firmware.update import update_device as update_device
 from micro.fleet import FleetResult as FleetResult
 from micro.fleet import load_fleet as load_fleet
 from micro.fleet import run_fleet as run_fleet
@@ -111,6 +114,7 @@ from micro.signal.diagnosis import diagnose as diagnose
 from micro.signal.severity import vibration_zone as vibration_zone
 from micro.signal.shaft_speed import ShaftSpeed as ShaftSpeed
 from micro.signal.shaft_speed import estimate_speed as estimate_speed
+from micro.signal.tachometer import Tachometer as Tachometer
 from micro.signal.velocity import velocity_rms as velocity_rms
 from micro.streaming.step_model import stream as stream
 from micro.streaming.streamed import Streamed as Streamed

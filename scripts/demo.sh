@@ -6,7 +6,7 @@ lock=requirements.lock
 . "$(dirname "$0")/setup.sh"
 cd "$root"
 out="${1:-runs/demo}"
-echo "Training a detector for a simulated bearing into $out, about two minutes on two idle cores." >&2
+echo "Training a detector for a simulated bearing into $out, about three minutes on two idle cores." >&2
 watch=""
 [ -t 2 ] && watch=--watch
 "$venv/bin/keras-kd" run --out "$out" --resume --force $watch

@@ -4,7 +4,6 @@ import warnings
 
 import keras
 import numpy as np
-import pytest
 from keras import layers
 
 import micro
@@ -24,11 +23,6 @@ def lively(model, seed=0):
         if layer.weights:
             layer.set_weights([weight + 0.1 * rng.normal(size=weight.shape) for weight in layer.get_weights()])
     return model
-
-
-def later(*values):
-    """A parameter that is left to the nightly run."""
-    return pytest.param(*values, marks=pytest.mark.slow)
 
 
 def steps_apart(model, x, **options):

@@ -32,6 +32,7 @@ from micro.runs.firmware import Firmware
 from micro.runs.text_device import TextFirmware
 from micro.signal import Filter, FrontEnd, JoinedFrontEnd, Scaling, Source
 from micro.signal.bearing_monitor import BearingMonitor, Diagnosing
+from micro.signal.tachometer import Tachometer
 from micro.signal.velocity import Vibration
 from micro.streaming.step_model import stream
 
@@ -200,23 +201,25 @@ def firmwares():
     return {
         "learns": learning(WHOLE, **LIMITS),
         "learns_fixed": learning(FIXED, **FIXED_LIMITS),
-        "reconstruction": detector(WHOLE, "reconstruction", clear_threshold=0.9, clear_after=2, **HITS, **LIMITS),
+        "reconstruction": detector(
+            WHOLE, "reconstruction", clear_threshold=0.9, clear_after=2, off_rms=(0.01, 0.02), **HITS, **LIMITS
+        ),
         "distance": detector(FIXED, "distance", **HITS, **FIXED_LIMITS),
-        "margin": detector(FIXED_FRAMES, "margin"),
+        "margin": detector(FIXED_FRAMES, "margin", off_rms=(0.0, 30.0)),
         "residual": detector(FRAMES, "residual", **LIMITS),
         "residual_raw": detector(RAW, "residual"),
         "filtered": replace(detector(FILTERED, "reconstruction", **LIMITS), diagnosis=DIAGNOSING),
         "filtered_frames": stage(FIXED_FILTERED, 3, Labeler(0.1, 3, ("a", "b", "c"), (3, -5, 2), **HITS, **FIXED_LIMITS)),
-        "joined": detector(JOINED, "reconstruction", **HITS),
+        "joined": detector(JOINED, "reconstruction", off_rms=(0.01, 0.0), **HITS),
         "picture": stage(PICTURE, 3, Recognizer(0.1, ("a", "b", "c"), (3, 5, 2))),
         "once": stage(JOINED, 3, Recognizer(0.1, ("a", "b", "c"), (3, 5, 2), suppression=3, **HITS, **LIMITS)),
         "labels": stage(FIXED_JOINED, 3, Labeler(0.1, 3, ("a", "b", "c"), (3, -5, 2), **HITS, **FIXED_LIMITS)),
         "many": stage(WHOLE, 32, Labeler(0.1, 3, tuple(f"label {n}" for n in range(32)), (3,) * 32, **LIMITS)),
         "number": stage(FIXED, 1, numbers(lowest=0.5, highest=2.0, **FIXED_LIMITS)),
-        "modes": by_speed(WHOLE, **HITS, **LIMITS),
+        "modes": replace(by_speed(WHOLE, **HITS, **LIMITS), tachometer=Tachometer(2, 50.0, 3000.0)),
         "modes_fixed": by_speed(FIXED),
         "orders": detector(ORDERS, "reconstruction"),
-        "orders_fixed": by_speed(FIXED_ORDERS),
+        "orders_fixed": replace(by_speed(FIXED_ORDERS), tachometer=Tachometer(1, 1500.0, 3000.0)),
         "estimated": detector(ESTIMATED, "reconstruction", **LIMITS),
         "estimated_fixed": detector(
             replace(ESTIMATED, arithmetic="fixed", full_scale=8.0), "reconstruction", **FIXED_LIMITS

@@ -1,8 +1,8 @@
 """Kill a piece of work before its n-th step in the file system, and see what the next calls make of what is left.
 
-Run as a program: `python killing.py JOB COUNT`, or `python killing.py JOB pairs`, which prints what it met as JSON. Each try is
-a child of a process that has everything imported. Training is stood in for by a few files, except in 'real-run'; everything
-that touches folders is the real thing.
+Run as a program: `python killing.py JOB COUNT`, or `python killing.py JOB COUNT pairs` for two calls at once too, which prints
+what it met as JSON. Each try is a child of a process that has everything imported. Training is stood in for by a few files,
+except in 'real-run'; everything that touches folders is the real thing.
 """
 
 from __future__ import annotations
@@ -506,7 +506,7 @@ def paired(job, folder, ways, whole, left):
         shutil.rmtree(root)
 
 
-def main(name, count):
+def main(name, count, pairs=False):
     job = JOBS[name]()
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made).resolve()
@@ -515,20 +515,21 @@ def main(name, count):
         assert kind == "done", said
         steps, whole = int(said), digests(root)
         shutil.rmtree(root)
-        if count == "pairs":
+        met = {}
+        if pairs:
             again = [(way, way) for way in job.ways if way != "first"] + [("resume", "force")] * ("force" in job.ways)
             meetings = [(ways, left) for ways in again for left in (steps // 3, 2 * steps // 3, steps - 6)]
             meetings.append((("first", "first"), 0))
-            wrong = [found for ways, left in meetings if (found := paired(job, folder, ways, whole, left)) is not None]
-            print(json.dumps({"pairs": len(meetings), "wrong": wrong}))
-            return
-        count = int(count)
+            met["pairs"] = len(meetings)
+            met["wrong_pairs"] = [
+                found for ways, left in meetings if (found := paired(job, folder, ways, whole, left)) is not None
+            ]
         chosen = range(1, steps + 1)
         if count < steps:
             chosen = sorted({1 + round(n * (steps - 1) / (count - 1)) for n in range(count)})
         wrong = [found for step in chosen if (found := tried(job, folder, step, whole)) is not None]
-    print(json.dumps({"steps": steps, "tried": len(chosen), "wrong": wrong}))
+    print(json.dumps({"steps": steps, "tried": len(chosen), "wrong": wrong, **met}))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2])
+    main(sys.argv[1], int(sys.argv[2]), "pairs" in sys.argv[3:])

@@ -60,6 +60,11 @@ def made_once(factory, name, make):
     return out
 
 
+def later(*values):
+    """A parameter that is left to the nightly run."""
+    return pytest.param(*values, marks=pytest.mark.slow)
+
+
 def invoke(*arguments):
     """The command line, as click's runner calls it."""
     from micro.cli.main import main

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import layers
 from scipy import special
-from support import gradient
+from support import gradient, later
 
 import keras_kd
 from keras_kd import schemes
@@ -177,7 +177,7 @@ def nested(heads, name):
     return keras.Model(outer, layers.Dense(3)(inner(outer)), name=name)
 
 
-@pytest.mark.parametrize("ref", ["attention", "inner/attention", "layer", "callable"])
+@pytest.mark.parametrize("ref", [later("attention"), "inner/attention", later("layer"), "callable"])
 def test_layers_in_nested_models_and_steps_of_unknown_number(ref):
     teacher, student = nested(3, "teacher"), nested(2, "student")
 
@@ -187,7 +187,7 @@ def test_layers_in_nested_models_and_steps_of_unknown_number(ref):
 
     objective = keras_kd.AttentionRelation(teacher_layer=of(teacher), student_layer=of(student))
     distiller = keras_kd.Distiller(teacher, student, objective)
-    distiller.compile("adam")
+    distiller.compile("sgd")
     x = np.random.default_rng(0).normal(size=(4, 5, 8)).astype("float32")
     assert distiller.fit(x, verbose=0).history["attention_relation"][0] > 0
     assert distiller.objectives[0].student_layer[0] == "inner/attention"

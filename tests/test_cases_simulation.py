@@ -3,19 +3,28 @@
 import keras
 import numpy as np
 import pytest
-from conversion_cases import later, lively, relative_error, steps_apart
+from conversion_cases import lively, relative_error, steps_apart
 from keras import layers, ops
 from keras.src.backend.tensorflow import numpy as tensorflow_numpy
-from support import case_folder
+from support import case_folder, later
 
 import micro
 from micro.quantize.aware import quantize_aware
 from micro.tflite.graph import read
 
+TRANSPOSED = [
+    (flat, window, stride, padding, use_bias)
+    for flat, window, stride in ((True, 7, 2), (True, 2, 3), (False, (3, 2), (2, 1)))
+    for padding in ("same", "valid")
+    for use_bias in (True, False)
+]
+QUICK_TRANSPOSED = [(True, 7, 2, "same", True), (False, (3, 2), (2, 1), "valid", True)]
 
-@pytest.mark.parametrize("use_bias", [True, later(False)])
-@pytest.mark.parametrize("padding", ["same", "valid"])
-@pytest.mark.parametrize(("flat", "window", "stride"), [(True, 7, 2), later(True, 2, 3), (False, (3, 2), (2, 1))])
+
+@pytest.mark.parametrize(
+    ("flat", "window", "stride", "padding", "use_bias"),
+    [each if each in QUICK_TRANSPOSED else later(*each) for each in TRANSPOSED],
+)
 def test_transposed_convolutions_are_simulated_to_the_step(flat, window, stride, padding, use_bias):
     case_folder("37-qat-without-transposed-convolution")
     kind = layers.Conv1DTranspose if flat else layers.Conv2DTranspose
@@ -38,7 +47,9 @@ def test_output_padding_is_refused_by_name():
         )
 
 
-@pytest.mark.parametrize("cut", [np.s_[:, -1, :], np.s_[:, 2], np.s_[:, -3:-1], np.s_[:, ::2, -1], np.s_[:, 1:, :1]])
+@pytest.mark.parametrize(
+    "cut", [np.s_[:, -1, :], later(np.s_[:, 2]), np.s_[:, -3:-1], np.s_[:, ::2, -1], later(np.s_[:, 1:, :1])]
+)
 def test_slices_are_simulated_to_the_step(cut):
     case_folder("37-qat-without-transposed-convolution")
     inputs = keras.Input((6, 3))
@@ -118,15 +129,21 @@ PAIRS = {
     "maps": ((4, 3), (4, 1)),
     "square": ((4, 4), (4, 1)),
 }
-QUICK = [("channels", False), ("square", True)]
+# Each merge daily, some with operands of one rule of stretching and some of another.
+QUICK = {
+    **dict.fromkeys(("Add", "Multiply", "Maximum"), ("channels", False)),
+    **dict.fromkeys(("Subtract", "Average", "Minimum"), ("square", True)),
+    "Concatenate": ("vectors", False),
+}
 
 
-@pytest.mark.parametrize("merge", MERGES)
 @pytest.mark.parametrize(
-    ("pair", "skip"),
+    ("merge", "pair", "skip"),
     [
-        *QUICK,
-        *(later(pair, skip) for skip in (True, False) for pair in PAIRS if (pair, skip) not in QUICK),
+        (merge, pair, skip) if QUICK[merge] == (pair, skip) else later(merge, pair, skip)
+        for merge in MERGES
+        for skip in (True, False)
+        for pair in PAIRS
     ],
 )
 def test_merged_branches_are_simulated_to_the_step(merge, pair, skip):

@@ -8,17 +8,20 @@ import shlex
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
 import numpy as np
 import pytest
+from other_models import redrawn
 from support import invoke
 
 from micro.aot import WeightsRecord
 from micro.cli.main import main
 from micro.detection.record import FloatScaling, MadeFor, Parameters
+from micro.detection.score import reconstruction_score
+from micro.runs.run_report import RunReport
 
 ROOT = Path(__file__).parents[1]
 PROGRESS = re.compile(r"^ *\d+%  \S.*$")
@@ -114,7 +117,7 @@ CASES = (
     wrong("init rig --out {folder}", "is a directory"),
     wrong("init rig --out {text}/rig.toml", "Not a directory"),
     wrong("init rig --out {text}", "exists already"),
-    good("run {noise} --out {tmp}/a --set firmware.name=hum --strict --json", '"firmware.name=hum"', code=3),
+    good("run {noise} --out {tmp}/a --set firmware.name=hum --strict --json", '"firmware.name=hum"', code=3, slow=True),
     good("run {noise} --out {run} --force --dry-run", "holds a run, which would be replaced"),
     good("run {noise} --out {tmp}/d --dry-run --json", '"parameters"'),
     wrong("run {noise} --out {run} --dry-run", "holds a run already"),
@@ -168,6 +171,10 @@ CASES = (
     good("new-firmware {run} --board cmake --forward samples --forward scores --out {tmp}/p", "go on with"),
     wrong("new-firmware {run} --board cmake --forward all --out {tmp}/p", "is not one of 'samples'"),
     good("new-firmware {run} --board bare-cortex-m --out {tmp}/fw", "go on with"),
+    good("new-firmware {run} --board files --weights exchangeable --out {tmp}/fe --json", "_weights.c"),
+    wrong("new-firmware {run} --board cmake --runtime tflm --weights exchangeable --out {tmp}/f1", "and runtime is 'tflm'"),
+    wrong("new-firmware {run} --board cmake --weights mine --out {tmp}/f1", "'mine' is not one of"),
+    empty("new-firmware {folder} --board cmake --weights exchangeable --out {tmp}/f1", "is not a finished run"),
     good("new-firmware {run} --board cmake --runtime static --windows 2 --out {tmp}/fx --json"),
     empty("new-firmware {folder} --board cmake --out {tmp}/fy", "is not a finished run"),
     wrong("new-firmware {run} --board cmake --windows 100000 --out {tmp}/fz", "the windows that the run has kept"),
@@ -176,6 +183,8 @@ CASES = (
     wrong("new-firmware {run} --board cmake --out {text}", "is a file"),
     good("update {run} --from {run} --out {tmp}/parameters.bin", "as it was, scaling of 0 of"),
     good("update {run} --from {run} --out {tmp}/parameters.bin --counter 7 --json", '"counter": 7'),
+    good("update {retrained} --from {run} --out {tmp}/model.bin --counter 2", "record 2: model "),
+    good("update {retrained} --from {run} --out {tmp}/model.bin --json", '"windows": 8'),
     empty("update {folder} --from {run} --out {tmp}/none.bin", "is not a finished run"),
     wrong("update {run} --from {folder} --out {tmp}/none.bin", "is not a finished run"),
     wrong("update {run} --from {run} --out {tmp}/none.bin --counter -1", "is not in the range"),
@@ -347,6 +356,15 @@ data = { files = ["healthy*.csv", "faulty.csv"] }
 """
 
 
+def retrained_run(run, folder):
+    """A copy of a run with a student of other weights and scales, and their score."""
+    shutil.copytree(run, folder)
+    tflite, report = redrawn((run / "student_int8.tflite").read_bytes(), 1), RunReport.read(run)
+    (folder / "student_int8.tflite").write_bytes(tflite)
+    detector = replace(report.detector, score=reconstruction_score(tflite))
+    (folder / "report.json").write_bytes(report.model_copy(update={"detector": detector}).to_bytes())
+
+
 @pytest.fixture(scope="module")
 def things(tmp_path_factory, peer_models, conv_model, conv_samples, converted):
     """What commands are given: a config whose faults are mere noise, its run, models, samples, logs; empty and wrong ones."""
@@ -370,6 +388,7 @@ def things(tmp_path_factory, peer_models, conv_model, conv_samples, converted):
     # A log of the very scores that the threshold was calibrated on.
     shutil.copy(place / "run" / "calibration.csv", place / "log.csv")
     shutil.copytree(place / "run", place / "again")
+    retrained_run(place / "run", place / "retrained")
     jobs = place / "studio" / "jobs"
     jobs.mkdir(parents=True)
     (jobs / "0001.json").write_text('{"kind": "run", "about": "x", "words": ["run", "gone.toml"], "created": 1}')
@@ -385,6 +404,7 @@ def things(tmp_path_factory, peer_models, conv_model, conv_samples, converted):
         "text": place / "text.txt", "noise": place / "noise.toml", "rig": place / "rig.toml", "log": place / "log.csv",
         "fleet": place / "fleet.toml", "int8": place / "int8.tflite",
         **{name: place / name for name in ("run", "again", "empty", "folder", "missing", "studio", "record", "held")},
+        "retrained": place / "retrained",
     }  # fmt: skip
     return words, done
 

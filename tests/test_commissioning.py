@@ -24,7 +24,6 @@ from micro.detection.commissioning import (
     part_of,
 )
 from micro.detection.fleet_prior import fleet_prior
-from micro.detection.rates import duration
 from micro.detection.threshold import conformal_rank, fit_threshold
 from micro.runs.assessment.judge import judge
 from micro.runs.assessment.learning import learning_of
@@ -40,6 +39,7 @@ from micro.signal.learned import (
     powers,
     whole_values,
 )
+from micro.support.wording import duration
 
 PRIOR = Prior((0, 0), (4000, 4000), (16000, 16000), (0, 0), (1000,), 0, 10, 3.0)
 PLAN = Commissioning(64, 100, 90, PRIOR)
@@ -254,11 +254,11 @@ def test_a_verdict_names_the_time_that_a_device_learns_for_and_its_bound_whateve
     # 64 windows of 16 samples and 100 more at 1,000 Hz; the 11 highest of 100 scores are kept.
     learning = learning_of(report)
     assert (learning.takes, learning.kept, learning.machines) == ("2.62 s", 11, 10)
-    assert verdict.grade == "doubtful"
+    assert verdict.grade == "inconclusive"
     assert verdict.headline.endswith(
         "; each device learns its machine by itself, in 2.62 s, and then has at most 10.9 % of healthy windows above its "
         "threshold, on average of machines that stay as they were"
     )
     assert judge(report_with()).besides == ""
     assert "besides" not in judge(report_with()).to_report()
-    assert [duration(each) for each in (35, 258, 7600, 300_000)] == ["35 s", "4.3 min", "2.11 hours", "3.47 days"]
+    assert [duration(each) for each in (35, 258, 7600, 300_000)] == ["35 s", "4.3 min", "2.11 h", "3.47 days"]

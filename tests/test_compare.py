@@ -95,26 +95,17 @@ def test_a_line_cut_by_a_kill_is_dropped_and_run_again(teacher, data, tmp_path):
     assert len(path.read_bytes().splitlines()) == len(content.splitlines())
 
 
-@pytest.mark.parametrize(
-    ("change", "named"),
-    [
-        pytest.param({"epochs": 2}, "epochs 1, now it is 2", marks=pytest.mark.slow),
-        pytest.param({"batch_size": 30}, "batch_size 20, now it is 30", marks=pytest.mark.slow),
+def test_a_ledger_of_other_settings_data_teachers_and_weights_is_refused(teacher, data, tmp_path):
+    path = tmp_path / "runs.jsonl"
+    run(teacher, data, ["kd"], seeds=1, ledger=path)
+    for change, named in (
+        ({"epochs": 2}, "epochs 1, now it is 2"),
+        ({"batch_size": 30}, "batch_size 20, now it is 30"),
         ({"metric": "loss"}, "metric accuracy, now it is loss"),
         ({"compile": {"optimizer": "sgd", "loss": LOSS, "metrics": ["accuracy"]}}, "with compile"),
-    ],
-    ids=["epochs", "batch size", "metric", "compile"],
-)
-def test_a_ledger_of_other_settings_is_refused(change, named, teacher, data, tmp_path):
-    path = tmp_path / "runs.jsonl"
-    run(teacher, data, ["kd"], seeds=1, ledger=path)
-    with pytest.raises(ValueError, match=rf"{named}.*name another ledger"):
-        run(teacher, data, ["kd"], seeds=1, ledger=path, **change)
-
-
-def test_other_data_teachers_and_weights_are_refused(teacher, data, tmp_path):
-    path = tmp_path / "runs.jsonl"
-    run(teacher, data, ["kd"], seeds=1, ledger=path)
+    ):
+        with pytest.raises(ValueError, match=rf"{named}.*name another ledger"):
+            run(teacher, data, ["kd"], seeds=1, ledger=path, **change)
     with pytest.raises(ValueError, match="with teacher"):
         run(net(16), data, ["kd"], seeds=1, ledger=path)
     with pytest.raises(ValueError, match="with validation data"):

@@ -112,6 +112,14 @@ def test_runs_stand_side_by_side_with_what_differs_alone(two):
     assert json.loads(invoke("compare", *two, "--json").stdout)["same_data"] is True
 
 
+def test_bands_are_compared_where_features_have_some(two):
+    for folder, kind, bands in ((two[0], ["moments"], 32), (two[1], "moments", 64)):
+        manifest = json.loads((folder / "manifest.json").read_text())
+        manifest["config"]["features"] |= {"kind": kind, "bands": bands, "high": 10.0 * bands}
+        (folder / "manifest.json").write_text(json.dumps(manifest))
+    assert [row.name for row in compare(two).config] == ["teacher.epochs", "features.kind"]
+
+
 def test_runs_of_other_data_say_that_figures_cannot_be_compared(two):
     manifest = json.loads((two[1] / "manifest.json").read_text())
     manifest["data"] = {"simulated": "0" * 64}

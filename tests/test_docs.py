@@ -11,14 +11,16 @@ from pathlib import Path
 
 import click
 import pytest
-from configs import rig
 
 from micro.cli.main import main
 
 ROOT = Path(__file__).parents[1]
 ALL = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]
 # Whole searches, stages and schemes; their own tests have shorter ones.
-LONG = ("compression.md", "fleet.md", "keras-users.md", "objectives.md", "recipes.md", "schemes.md", "search.md")
+LONG = (
+    *("compression.md", "fleet.md", "keras-users.md", "objectives.md", "recipes.md", "schemes.md", "search.md"),
+    *("teachers.md", "views.md"),
+)
 PAGES = sorted(path for path in ALL if "```python" in path.read_text())
 
 
@@ -103,15 +105,11 @@ def test_links_lead_somewhere(page):
         assert (page.parent / target).exists(), target
 
 
-def test_the_picture_is_drawn_from_a_run(tmp_path):
+def test_the_picture_is_drawn_from_a_run(rig_run, tmp_path):
     import runpy
 
-    from micro.config import parse_config
-    from micro.runs.start import run_pipeline
-
-    run_pipeline(parse_config(rig(seeds=1, distill={"compare": False}), tmp_path), tmp_path / "run")
     script = runpy.run_path(str(ROOT / "scripts/picture.py"))
-    decisions = script["draw"](tmp_path / "run", tmp_path / "drawn.png")
+    decisions = script["draw"](rig_run, tmp_path / "drawn.png")
     assert decisions[-1].status.name == "ALARM"
     for picture in (tmp_path / "drawn.png", ROOT / "docs/from-recording-to-alarm.png"):
         assert 10_000 < picture.stat().st_size < 150_000

@@ -66,11 +66,18 @@ def test_arrays_py_dataset_and_tf_data_train_alike(blobs):
     alike(arrays, weights_after(lambda d: d.fit(stream, epochs=2, verbose=0)))
 
 
+PLAIN = {"batch_size": 50, "epochs": 2, "verbose": 0, "shuffle": False}
+
+
+@pytest.fixture(scope="module")
+def plainly(blobs):
+    """Weights after training with no option."""
+    return weights_after(lambda d: d.fit(*blobs, **PLAIN))
+
+
 @pytest.mark.parametrize("options", [{"steps_per_execution": 4}, {"jit_compile": True}, {"run_eagerly": True}], ids=str)
-def test_execution_options_train_alike(blobs, options):
-    x, y = blobs
-    fit = {"batch_size": 50, "epochs": 2, "verbose": 0, "shuffle": False}
-    alike(weights_after(lambda d: d.fit(x, y, **fit)), weights_after(lambda d: d.fit(x, y, **fit), **options), 1e-4)
+def test_execution_options_train_alike(blobs, plainly, options):
+    alike(plainly, weights_after(lambda d: d.fit(*blobs, **PLAIN), **options), 1e-4)
 
 
 def test_mixed_precision_trains_learnt_layers_too(blobs):
@@ -108,16 +115,16 @@ def trained(strategy, moving):
     logs = distiller.fit(x, y, batch_size=40, epochs=2, shuffle=False, verbose=0).history
     return [*student.get_weights(), *(teacher.get_weights() if moving else [])], logs
 mirrored = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-two, logs_two = trained(mirrored, MOVING)
-one, logs_one = trained(tf.distribute.get_strategy(), MOVING)
-for a, b in zip(one, two):
-    np.testing.assert_allclose(a, b, atol=1e-5)
-for name in logs_one:
-    np.testing.assert_allclose(logs_one[name], logs_two[name], rtol=1e-3, err_msg=name)
+for moving in (False, True):
+    two, logs_two = trained(mirrored, moving)
+    one, logs_one = trained(tf.distribute.get_strategy(), moving)
+    for a, b in zip(one, two):
+        np.testing.assert_allclose(a, b, atol=1e-5, err_msg=f"{moving}")
+    for name in logs_one:
+        np.testing.assert_allclose(logs_one[name], logs_two[name], rtol=1e-3, err_msg=f"{moving} {name}")
 """
 
 
-@pytest.mark.parametrize("moving", [False, True])
-def test_two_replicas_train_as_one_device_does(moving):
-    done = subprocess.run([sys.executable, "-c", f"MOVING = {moving}\n{MIRRORED}"], capture_output=True, text=True)
+def test_two_replicas_train_as_one_device_does():
+    done = subprocess.run([sys.executable, "-c", MIRRORED], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]

@@ -11,11 +11,12 @@ from support import invoke
 import micro
 from micro.datasets import rig
 from micro.detection.detector import Status
-from micro.detection.rates import daily, duration, false_alarm_words
+from micro.detection.rates import daily, false_alarm_words
 from micro.errors import DataError
 from micro.examination.classes import Classified, Labeled, classifier_figures, labeler_figures, resampled_interval
 from micro.examination.labeled import Labeling, Stretch, window_labels
 from micro.runs.assessment.alarms import Figures, Timing, Watched, detector_figures
+from micro.support.wording import duration
 
 ODD = '<img src=x onerror="alert(1)">$x$ & %'
 
@@ -51,7 +52,7 @@ def test_too_few_healthy_hours_say_the_upper_bound_and_what_would_be_needed():
     assert few.startswith(
         "0 false alarms in 60 min of healthy time, too little to say how many a day: at most 89 at 95 %"
     )
-    assert few.endswith("takes 89 hours without any")
+    assert few.endswith("takes 89 h without any")
     assert "cannot be said: no healthy time" in false_alarm_words(daily(0, 0.0))
     # After the time that it names, none at all does show it; many alarms show their rate at once.
     assert daily(0, 89 * 3600.0).enough
@@ -63,7 +64,7 @@ def test_too_few_healthy_hours_say_the_upper_bound_and_what_would_be_needed():
         "80 ms",
         "90 s",
         "10 min",
-        "25 hours",
+        "25 h",
         "11.6 days",
     ]
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from support import moved_log
+from support import later, moved_log
 
 import keras_kd
 import micro
@@ -41,9 +41,11 @@ def public_names():
 
 
 EXAMPLES_OF = public_names()
+# Several trainings each; their own tests have others.
+LONG = ("keras_kd.compare", "keras_kd.schemes.on_policy")
 
 
-@pytest.mark.parametrize("name", EXAMPLES_OF)
+@pytest.mark.parametrize("name", [later(name) if name in LONG else name for name in EXAMPLES_OF])
 def test_the_example_of_a_public_name_gives_what_it_says(name, tmp_path, monkeypatch, request):
     docstring = inspect.getdoc(EXAMPLES_OF[name]) or ""
     assert ">>>" in docstring, f"the docstring of {name} has no example"

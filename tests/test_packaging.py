@@ -146,13 +146,13 @@ def test_commands_that_need_an_extra_name_it(installed, tmp_path, command):
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("callback", ["TensorBoardLog('logs')", "MlflowLog()"])
-def test_callbacks_that_need_an_extra_name_it(installed, callback):
+def test_callbacks_that_need_an_extra_name_it(installed):
     code = (
         "import os; os.environ['KERAS_BACKEND'] = 'numpy'; import keras_kd\n"
-        f"try:\n    keras_kd.{callback}.on_train_begin()\nexcept ImportError as error:\n    print(error)"
+        "for callback in (keras_kd.TensorBoardLog('logs'), keras_kd.MlflowLog()):\n"
+        "    try:\n        callback.on_train_begin()\n    except ImportError as error:\n        print(error)"
     )
-    assert "keras-kd[track]" in called(installed.parent / "python", "-c", code)
+    assert called(installed.parent / "python", "-c", code).count("keras-kd[track]") == 2
 
 
 @pytest.mark.parametrize("module", [module for module, extra in OPTIONAL.items() if extra == "scale"])

@@ -5,6 +5,7 @@ import shutil
 from dataclasses import asdict
 
 import pytest
+from pages_in_browser import DESK, PHONE, axe_core, chromium, shown_as, violations
 
 from micro.explore.page import render_search
 from micro.firmware.emulate import add_to_report
@@ -14,7 +15,6 @@ from micro.runs.emulated import Emulated
 from micro.runs.report import with_emulated
 
 selenium = pytest.importorskip("selenium", reason="selenium is not installed")
-PHONE, DESK = (390, 844), (1280, 900)
 LOOK = """
 const figures = [...document.querySelectorAll("figure")];
 const wide = [...document.querySelectorAll("body *")].filter((e) =>
@@ -34,19 +34,8 @@ return {
 
 @pytest.fixture(scope="module")
 def browser():
-    if shutil.which("chromium") is None or shutil.which("chromedriver") is None:
-        pytest.skip("no chromium or chromedriver: pages are not looked at")
-    from selenium import webdriver
-    from selenium.webdriver.chrome.service import Service
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = shutil.which("chromium")
-    for word in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
-        options.add_argument(word)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
-    yield driver
-    driver.quit()
+    with chromium() as driver:
+        yield driver
 
 
 CANDIDATES = [
@@ -106,7 +95,15 @@ def test_a_page_opens_without_error_or_network_and_fits(browser, pages, name, si
     assert seen["wide"] == []
     assert seen["figures"] == seen["charts"] >= 1
     assert seen["silent"] == seen["strays"] == 0
-    assert seen["small"] >= 5  # pixels of the smallest letters in a chart
+    assert seen["small"] >= 8  # pixels of the smallest letters in a chart
+
+
+def test_a_run_s_page_can_be_read_by_all_in_light_and_dark(browser, pages):
+    axe = axe_core()
+    for size, scheme in ((PHONE, "light"), (DESK, "dark")):
+        shown_as(browser, *size, scheme, "screen")
+        browser.get(f"file://{pages / 'run'}.html")
+        assert violations(browser, axe) == []
 
 
 def test_a_run_s_page_has_all_its_charts_and_the_emulated_chips(browser, pages):

@@ -41,6 +41,8 @@ family = "dense"
 sizes = [6]
 epochs = 60
 learning_rate = 0.01
+[distill]
+compare = false
 [recognize]
 min_hits = 2
 history = 3
@@ -277,8 +279,17 @@ def test_a_classifier_is_tested_by_the_folders_of_its_files(made, tmp_path):
     refused = invoke("test", made / "run", tmp_path / "jump" / "j.csv")
     assert refused.exit_code == 2
     assert "the run knows no class 'jump'; its classes are" in refused.stderr
-    own = invoke("test", made / "run", *sorted(made.glob("*/0*.csv")), *files)
-    assert "are of the run's own data" in own.stdout
+    # A copy is the run's own file whatever it is called, and that is said first.
+    of_run = sorted(made.glob("*/0*.csv"))[0]
+    copy = tmp_path / of_run.parent.name / "new one.csv"
+    copy.parent.mkdir(exist_ok=True)
+    shutil.copy(of_run, copy)
+    own = invoke("test", made / "run", copy, *files)
+    assert own.stdout.startswith(f"The run has learned from 1 of {1 + len(files)} files (")
+    assert f"new one.csv, a copy of {of_run.parent.name}/{of_run.name}): figures of them flatter it." in own.stdout
+    refused = invoke("test", made / "run", copy, *files, "--new-only")
+    assert refused.exit_code == 2
+    assert "is to be tested on new files only, and the run has learned from 1 of" in refused.stderr
 
 
 def test_what_made_a_class_be_reported_adds_up_to_its_lead(made, tmp_path):

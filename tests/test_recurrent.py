@@ -3,8 +3,9 @@
 import keras
 import numpy as np
 import pytest
-from conversion_cases import later, relative_error, steps_apart
+from conversion_cases import relative_error, steps_apart
 from keras import layers
+from support import later
 
 import micro
 from micro.tflite.graph import read

@@ -304,6 +304,8 @@ epochs = 20
 sizes = [8]
 epochs = 40
 learning_rate = 0.01
+[distill]
+compare = false
 [estimate]
 coverage = 0.8
 saturation = 7.9

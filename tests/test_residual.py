@@ -105,7 +105,8 @@ def recorded(folder):
 @pytest.fixture(scope="module", params=["statistics", pytest.param("raw", marks=pytest.mark.slow)])
 def made(request, tmp_path_factory):
     folder = recorded(tmp_path_factory.mktemp(request.param))
-    (folder / "c.toml").write_text(config_text(STATISTICS if request.param == "statistics" else RAW))
+    features = STATISTICS if request.param == "statistics" else RAW
+    (folder / "c.toml").write_text(config_text(features, more="[distill]\ncompare = false"))
     result = invoke("run", folder / "c.toml", "--out", folder / "run")
     assert result.exit_code == 0, result.output
     assert "models predict current, heat from pressure, flow, speed" in result.output

@@ -74,8 +74,6 @@ TYPED = {
     "emit {run}/student_int8.tflite --out {tmp}/c --name net": 0,
     "aot {run}/student_int8.tflite --out {tmp}/c --name net": 0,
 }
-# The rig is simulated by SciPy.
-NEEDED = {"run": ["scipy"]}
 
 
 @pytest.fixture(scope="module")
@@ -106,5 +104,18 @@ def ends(rig_run, tmp_path_factory):
 def test_a_command_that_needs_no_tensorflow_does_not_load_it(typed, ends):
     code, loaded, said = ends[typed]
     assert code == TYPED[typed], said
-    works = code == TYPED[typed] and code != 2 and "--help" not in typed
-    assert loaded == (NEEDED.get(typed.split()[0], []) if works else []), said
+    assert loaded == [], said
+
+
+def test_importing_configs_and_reports_builds_no_validators_and_typing_a_command_searches_for_no_plugins():
+    code = """
+import gc, os
+import micro.config, micro.runs.run_report as reports
+from micro.cli.main import NEW_OBJECTS, main
+print(micro.config.Config.__pydantic_complete__, reports.RunReport.__pydantic_complete__)
+main(["doctor", "--help"], standalone_mode=False)
+print(os.environ["PYDANTIC_DISABLE_PLUGINS"], gc.get_threshold()[0] == NEW_OBJECTS)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stdout.splitlines()[0] == "False False"
+    assert done.stdout.splitlines()[-1] == "__all__ True"

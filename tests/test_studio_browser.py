@@ -1,25 +1,20 @@
 """The studio in a real browser: from a folder of recordings to firmware that passes its self-test, and every page looked at."""
 
-import json
 import os
 import shutil
 import subprocess
-import sys
 import time
 import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+from pages_in_browser import DESK, MODES, axe_core, chromium, shown_as, violations
 from studio_client import serving
 
 By = pytest.importorskip("selenium.webdriver.common.by", reason="selenium is not installed").By
 ui = pytest.importorskip("selenium.webdriver.support.ui", reason="selenium is not installed")
 RATE, TURN = 500.0, 24.5
-PHONE, DESK = (390, 844), (1280, 900)
-MODES = [(*DESK, "light", "screen"), (*PHONE, "light", "screen"), (*DESK, "dark", "screen"), (*PHONE, "dark", "screen"),
-         (*DESK, "light", "print")]  # fmt: skip
-LEVELS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 LOOK = """
 return {
   wide: [...document.querySelectorAll("body *")].filter((e) => e.getBoundingClientRect().right >
@@ -52,23 +47,11 @@ def pump(folder):
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
-    if shutil.which("chromium") is None or shutil.which("chromedriver") is None:
-        pytest.skip("no chromium or chromedriver: the studio is not looked at")
-    from selenium import webdriver
-    from selenium.webdriver.chrome.service import Service
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = shutil.which("chromium")
-    for word in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
-        options.add_argument(word)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     downloads = tmp_path_factory.mktemp("downloads")
-    options.add_experimental_option("prefs", {"download.default_directory": str(downloads)})
-    driver = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
-    driver.downloads = downloads
-    driver.set_script_timeout(300)
-    yield driver
-    driver.quit()
+    with chromium(downloads) as driver:
+        driver.downloads = downloads
+        driver.set_script_timeout(300)
+        yield driver
 
 
 class Person:
@@ -212,19 +195,11 @@ def filled(tmp_path_factory, rig_run):
 
 @pytest.fixture(scope="module")
 def axe():
-    """The accessibility checks of axe-core, as its package for Python brings them."""
-    for place in sys.path:
-        found = Path(place or ".") / "axe_playwright_python/axe.min.js"
-        if found.is_file():
-            return found.read_text()
-    return pytest.skip("axe.min.js is not there: pip install --no-deps axe-playwright-python")
+    return axe_core()
 
 
 def opened(browser, client, path, width, height, scheme, media):
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride",
-                            {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False})  # fmt: skip
-    features = [{"name": "prefers-color-scheme", "value": scheme}]
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": media, "features": features})
+    shown_as(browser, width, height, scheme, media)
     browser.get(f"http://127.0.0.1:{client.port}{path}")
     if path.startswith("/recordings") or path == "/runs/rig":
         figure = "#signal svg" if path.startswith("/recordings") else "#trade svg"
@@ -280,13 +255,7 @@ def test_pages_are_accessible_fit_a_phone_reach_nothing_and_show_hostile_names_a
             if (looked["wide"] and mode[3] == "screen") or looked["fetched"]:
                 wrong.append((path, mode, looked))
             assert browser.execute_script("return window.taken") is None
-            browser.execute_script(axe)
-            found = browser.execute_async_script(
-                f"axe.run(document, {{iframes: false, runOnly: {json.dumps(LEVELS)}}}).then(arguments[0])"
-            )
-            wrong += [
-                (path, mode, each["id"], [node["html"][:120] for node in each["nodes"]]) for each in found["violations"]
-            ]
+            wrong += [(path, mode, *each) for each in violations(browser, axe)]
         errors = [entry["message"] for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
         wrong += [(path, error) for error in errors if "404" not in error or path != "/runs/none"]
     assert wrong == []

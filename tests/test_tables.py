@@ -13,7 +13,9 @@ from micro.datasets import table
 from micro.datasets.find import find_files, matches, short_names
 from micro.datasets.prepare import prepare
 from micro.datasets.prepared import untested
+from micro.datasets.split import split_healthy
 from micro.errors import DataError
+from micro.signal import FrontEnd
 
 # Files and their names
 
@@ -358,6 +360,14 @@ def test_labels_are_compared_as_they_are_meant(tmp_path, words, normal):
 
 
 # Splitting
+
+
+def test_pieces_between_gaps_are_not_counted_as_recordings():
+    features = FrontEnd(window=16, hop=8)
+    _, note = split_healthy([2, 2, 200, 2, 2, 2], features, recordings=2)
+    assert note.startswith("5 of 6 pieces between gaps in 2 healthy recordings were used whole, ")
+    _, note = split_healthy([2, 2, 200, 2, 2, 2], features)
+    assert note.startswith("5 of 6 healthy recordings were used whole, ")
 
 
 def test_short_stretches_between_long_ones_go_whole(tmp_path):

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers, ops
+from support import later
 
 import keras_kd
 
@@ -31,7 +32,7 @@ def by_hand(teacher, student, theirs, mine):
     )
 
 
-@pytest.mark.parametrize("made_from", ["dict", "list", "function", "layer"])
+@pytest.mark.parametrize("made_from", [later("dict"), "list", "function", later("layer")])
 def test_each_model_gets_its_own_part(recordings, made_from):
     x, y = recordings
     teacher, student = net(9, 2, units=9), net(9, 1)

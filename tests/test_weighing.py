@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import layers, ops
+from support import later
 
 import keras_kd
 from keras_kd.objectives.weighing import batch_mean
@@ -145,9 +146,12 @@ def evaluated(teacher, student, data, weights, objectives=None, batch=None):
     return made.evaluate(x, y, sample_weight=weights, batch_size=batch or len(x), verbose=0, return_dict=True)
 
 
-@pytest.mark.parametrize("batch", [6, 5, 4, 1])
-@pytest.mark.parametrize("axes", [3, 2, 1])
-@pytest.mark.parametrize("listening", [False, True])
+# Batches as long as an axis of the images and not; with an objective on a layer, one of each.
+PIXELS = [(batch, axes, listening) for batch in (6, 5, 4, 1) for axes in (3, 2, 1) for listening in (False, True)]
+QUICK = {(4, 3, True), (1, 1, True), *((batch, axes, False) for batch in (5, 4, 1) for axes in (3, 2, 1))}
+
+
+@pytest.mark.parametrize(("batch", "axes", "listening"), [each if each in QUICK else later(*each) for each in PIXELS])
 def test_per_pixel_weights_in_a_fit(batch, axes, listening):
     x, y, weights = images(batch)
     weights = weights.reshape(batch, -1)[:, 0] if axes == 1 else weights[(slice(None),) * axes + (0,) * (3 - axes)]
@@ -174,8 +178,17 @@ def tagger(width, name):
     return keras.Model(inputs, layers.Dense(5, name="head")(h), name=name)
 
 
-@pytest.mark.parametrize("policy", ["float32", "mixed_float16", "mixed_bfloat16", "float64"])
-@pytest.mark.parametrize(("batch", "kind"), [(6, "position"), (6, "example"), (4, None), (1, "position")])
+SEQUENCES = [(6, "position"), (6, "example"), (4, None), (1, "position")]
+
+
+@pytest.mark.parametrize(
+    ("batch", "kind", "policy"),
+    [
+        *((*each, "float32") for each in SEQUENCES),
+        *((*SEQUENCES[0], policy) for policy in ("mixed_float16", "mixed_bfloat16", "float64")),
+        *(later(*each, policy) for each in SEQUENCES[1:] for policy in ("mixed_float16", "mixed_bfloat16", "float64")),
+    ],
+)
 def test_masked_sequences_with_weights_in_any_precision(batch, kind, policy):
     before = keras.mixed_precision.global_policy(), keras.config.floatx()
     keras.mixed_precision.set_global_policy(policy)
@@ -248,7 +261,14 @@ def two_heads(units, name, kind):
 
 @pytest.mark.parametrize(
     ("outputs", "weights"),
-    [("dict", "dict"), ("list", "list"), ("list", "by name"), ("dict", "one"), ("list", "one"), ("dict", "part")],
+    [
+        ("dict", "dict"),
+        ("list", "list"),
+        ("list", "by name"),
+        later("dict", "one"),
+        ("list", "one"),
+        later("dict", "part"),
+    ],
 )
 def test_each_output_has_its_own_weights(outputs, weights, blobs):
     x = blobs[0][:24]

@@ -39,6 +39,7 @@ def text_config(folder: Path, **changes: Any) -> Config:
         "seeds": 1,
         "data": {"files": "words.txt", "context": 5, "lowercase": True},
         "teacher": {**SIZES, "context": 8},
+        "distill": {"compare": False},
     }
     return parse_config({**raw, "student": SIZES, "firmware": {"name": "keys"}, **changes}, folder)
 
@@ -47,6 +48,12 @@ def sounds_config(folder: Path, **changes: Any) -> Config:
     """A run on `sounds.tsv` in a few seconds, with unlabeled sources."""
     (folder / "more.txt").write_text("abcxe\nhexa\ncecaéb\n", encoding="utf-8")
     data = {"form": "pairs", "files": "sounds.tsv", "before": 1, "after": 2, "unlabeled_files": "more.txt"}
-    raw = {"job": "text", "seeds": 1, "data": data, "teacher": {**SIZES, "after": 3}, "distill": {"level": "both"}}
+    raw = {
+        "job": "text",
+        "seeds": 1,
+        "data": data,
+        "teacher": {**SIZES, "after": 3},
+        "distill": {"level": "both", "compare": False},
+    }
     student = {**SIZES, "embedding": 6}
     return parse_config({**raw, "student": student, "firmware": {"name": "sounds"}, **changes}, folder)

@@ -177,6 +177,7 @@ def paraphraser(
         h = layers.LeakyReLU(0.1, dtype="float32")(h) if number < 2 else h
     autoencoder = keras.Model(inputs, h)
     autoencoder.compile(optimizer, "mse")
+    autoencoder.optimizer.build(autoencoder.trainable_variables)  # left to Keras, the step would be traced twice
     autoencoder.fit(features, features, **fit)
     return encoder
 

@@ -18,6 +18,7 @@ from keras_kd.objectives.keras_losses import listed
 from keras_kd.recipes.making import recipe
 from keras_kd.recipes.plan import Recipe
 from keras_kd.supplied import Supplied, Teacher
+from keras_kd.training import build_optimizer
 from keras_kd.types import Structure
 
 Made: TypeAlias = "Recipe | Objective | Sequence[Objective] | keras.Model"
@@ -49,6 +50,7 @@ class Training:
     def compiled(self, model: keras.Model) -> keras.Model:
         """The model, compiled with an optimizer and metrics of its own."""
         model.compile(**arguments(self.compiling))
+        build_optimizer(model)
         return model
 
     def plain(self, student: keras.Model) -> None:

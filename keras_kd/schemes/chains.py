@@ -15,7 +15,7 @@ from keras_kd.objectives.feature import Hint
 from keras_kd.objectives.keras_losses import Objectives, listed
 from keras_kd.objectives.response import SoftTarget
 from keras_kd.teachers import Ensemble
-from keras_kd.training import scope_of
+from keras_kd.training import build_optimizer, scope_of
 from keras_kd.types import Structure
 
 Compile: TypeAlias = Callable[[keras.Model], None]
@@ -208,4 +208,5 @@ def _distilled(
 
 
 def _fit(model: keras.Model, x: Structure, y: Structure | None, fit: dict[str, Any]) -> dict[str, list[float]]:
+    build_optimizer(model)
     return {name: [float(v) for v in values] for name, values in model.fit(x, y, **fit).history.items()}

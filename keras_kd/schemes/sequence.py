@@ -10,7 +10,7 @@ import numpy as np
 from keras_kd.schemes.chains import Step
 from keras_kd.schemes.decoding import require_prompts, require_sampling, writing
 from keras_kd.schemes.transformers import IGNORED
-from keras_kd.training import scope_of
+from keras_kd.training import build_optimizer, scope_of
 
 
 def beam_search(
@@ -121,6 +121,7 @@ def sequence_level(
             student.compile("adam", loss)
         else:
             compile(student)
+    build_optimizer(student)
     labels = np.where(targets == 0, IGNORED, targets)
     history = student.fit([sources, _shifted(targets, start)], labels, **fit).history
     return Step(student, {name: [float(v) for v in values] for name, values in history.items()}), targets

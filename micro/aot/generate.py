@@ -158,12 +158,18 @@ def static_size(tflite: TfliteLike, storage: Storage = "auto", weights: Weights 
 
 
 def static_files(
-    tflite: TfliteLike, name: str, storage: Storage = "auto", marks: str = "", weights: Weights = "constant"
+    tflite: TfliteLike,
+    name: str,
+    storage: Storage = "auto",
+    marks: str = "",
+    weights: Weights = "constant",
+    *,
+    with_detector: bool = False,
 ) -> dict[str, bytes]:
     """Contents of the files by name; raises as `generate`.
 
     `marks` names a header with `operator_done(number)`, which is called after each operator, or after each row where several
-    are computed row by row; none where it is empty.
+    are computed row by row; none where it is empty. With `with_detector` records of weights have what NAME_record.h takes.
     """
     context: dict[str, Any] = {
         **CNames(name).context("static"),
@@ -173,12 +179,8 @@ def static_files(
     files = {f"{name}.h": "static.h.j2", f"{name}.c": "static.c.j2"}
     made = {file: render(template, context, FOLDER).encode() for file, template in files.items()}
     if weights == "exchangeable":
-        context |= {
-            **record_context(),
-            **context["block"],
-            "weights_guard": CNames(name).guard("weights"),
-            "only_reads": True,
-        }
+        more = {**record_context(), **context["block"], "with_detector": with_detector}
+        context |= {**more, "weights_guard": CNames(name).guard("weights")}
         made |= {f"{name}_weights.{end}": render(f"weights.{end}.j2", context).encode() for end in "hc"}
     return made
 

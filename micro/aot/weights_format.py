@@ -43,6 +43,7 @@ class WeightsStatus(IntEnum):
     TOO_LONG = 8
     NOT_STORED = 9
     FAILED_TEST = 10
+    OTHER_DETECTOR = 11
 
 
 SAYS = {
@@ -57,6 +58,7 @@ SAYS = {
     WeightsStatus.TOO_LONG: "A slot does not hold it.",
     WeightsStatus.NOT_STORED: "Flash does not hold what was written, or a slot does not begin at a multiple of four.",
     WeightsStatus.FAILED_TEST: "With it the model gives other outputs than the record says.",
+    WeightsStatus.OTHER_DETECTOR: "What is attached is no score with parameters for this detector and this model.",
 }
 
 
@@ -146,6 +148,7 @@ def record_context() -> dict[str, Any]:
     places = dict(zip(names, range(HEADER.size - 20, HEADER.size, 4), strict=True))
     return {
         "format": FORMAT,
+        "only_reads": True,
         "block_at": BLOCK_AT,
         "unit": UNIT,
         "most_windows": MOST_WINDOWS,

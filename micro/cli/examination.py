@@ -30,6 +30,7 @@ run_argument = click.argument("run_folder", metavar="RUN", type=click.Path(file_
 @click.option("--faulty", multiple=True, help="Name or pattern of files that are faulty; repeatable.")
 @click.option("--normal-label", multiple=True, help="Label that means healthy; the run's own by default; repeatable.")
 @click.option("--channel", help="Column to score, for runs of the built-in jobs.")
+@click.option("--new-only", is_flag=True, help="Refuse files that the run has read itself, whatever they are called.")
 @click.option("--page", type=click.Path(dir_okay=False), help="HTML page to write, such as test.html.")
 @as_json
 def test_run(
@@ -41,6 +42,7 @@ def test_run(
     faulty: tuple[str, ...],
     normal_label: tuple[str, ...],
     channel: str | None,
+    new_only: bool,
     page: str | None,
     as_json: bool,
 ) -> None:
@@ -61,7 +63,7 @@ def test_run(
 
     events_file = None if events is None else Path(events)
     labeling = Labeling(events_file, label_column, healthy, faulty, normal_label)
-    found = examine(run_folder, files, labeling, channel=channel)
+    found = examine(run_folder, files, labeling, channel=channel, new_only=new_only)
     if page is not None:
         from micro.examination.test_page import render_test
 
@@ -263,7 +265,7 @@ def _percent(value: float | None) -> str:
 
 
 def _seconds(value: float | None) -> str:
-    from micro.detection.rates import duration
+    from micro.support.wording import duration
 
     return "–" if value is None else duration(value)
 

@@ -14,6 +14,7 @@ from micro.firmware.boards import BOARDS, CORES, USUAL_CORES
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from micro.aot.block import Weights
     from micro.firmware.layout import Runtime
     from micro.runs.emulated import Emulated
 
@@ -35,6 +36,13 @@ def real_time_lines(
 @click.option("--board", required=True, type=click.Choice(BOARDS), help="What the project is for.")
 @click.option("--out", required=True, type=click.Path(file_okay=False), help="Folder to create.")
 @click.option("--runtime", type=click.Choice(("static", "tflm")), default="static", show_default=True)
+@click.option(
+    "--weights",
+    type=click.Choice(("constant", "exchangeable")),
+    default="constant",
+    show_default=True,
+    help="With 'exchangeable' devices take a student that was trained again as bytes, from `keras-kd update`.",
+)
 @click.option("--windows", type=click.IntRange(1), help="Test windows in the self-test. [default: 4, fewer if long]")
 @click.option(
     "--chip", help="A board of `keras-kd boards`, to say whether it keeps up with the sensor; the config's by default."
@@ -52,6 +60,7 @@ def new_firmware(
     board: str,
     out: str,
     runtime: Runtime,
+    weights: Weights,
     windows: int | None,
     chip: str | None,
     clock: str | None,
@@ -65,12 +74,19 @@ def new_firmware(
     Example:
       keras-kd new-firmware runs/pump --board esp-idf --out pump-firmware
       keras-kd new-firmware runs/pump --board zephyr --chip nrf52840 --clock 32MHz --out pump-firmware
+      keras-kd new-firmware runs/pump --board bare-cortex-m --weights exchangeable --out pump-firmware
       keras-kd new-firmware runs/pump --board arduino --forward samples --out pump-recorder
     """
     from micro.firmware import new_firmware as write_project
 
     paths = write_project(
-        run_folder, out, board, runtime=runtime, windows=windows, chip=chip, clock=clock, forward=forward
+        *(run_folder, out, board),
+        runtime=runtime,
+        windows=windows,
+        chip=chip,
+        clock=clock,
+        forward=forward,
+        weights=weights,
     )
     if as_json:
         print_json({"files": [str(path) for path in paths]})
@@ -80,24 +96,31 @@ def new_firmware(
             click.echo(line)
 
 
-@click.command(short_help="Write new parameters for devices in use")
+@click.command(short_help="Write a new model or parameters for devices in use")
 @click.argument("run_folder", metavar="RUN", type=click.Path(file_okay=False))
 @click.option("--from", "old", required=True, type=click.Path(file_okay=False), help="Run that their firmware is from.")
 @click.option("--out", required=True, type=click.Path(dir_okay=False), help="File to write.")
-@click.option("--counter", type=click.IntRange(0, 2**32 - 1), help="Number of the record. [default: recalibrations]")
+@click.option(
+    "--counter", type=click.IntRange(0, 2**32 - 1), help="Number of the record. [default: recalibrations, of a model 1]"
+)
+@click.option("--sensor", type=click.Path(dir_okay=False), help="TOML file on the device's own sensor.")
 @as_json
-def update(run_folder: str, old: str, out: str, counter: int | None, as_json: bool) -> None:
-    """Write a record of RUN's threshold and scaling for devices whose firmware was made from another run, OLD.
+def update(run_folder: str, old: str, out: str, counter: int | None, sensor: str | None, as_json: bool) -> None:
+    """Write what devices whose firmware was made from another run, OLD, need to run as RUN, without new firmware.
 
-    A device takes it without new firmware: NAME_slots_install of NAME_record.h. Model, front end and score must be the same.
+    Of the same model that is a record of threshold and scaling, for NAME_slots_install of NAME_record.h. Of a student that was
+    trained again it is one file with its weights, score, threshold and scaling, for NAME_weights_install of NAME_weights.h, in
+    firmware of `keras-kd new-firmware --weights exchangeable`. Layers, front end and kind of score must be the same.
 
     \b
     Example:
       keras-kd update runs/pump-7 --from runs/pump --out pump-7.bin
+      keras-kd update runs/pump --from runs/pump --sensor sensor.toml --out pump-x.bin
+      keras-kd update runs/pump-retrained --from runs/pump --counter 2 --out pump-2.bin
     """
-    from micro.runs.parameters_file import update_parameters
+    from micro.firmware.update import update_device
 
-    written = update_parameters(run_folder, old, out, counter)
+    written = update_device(run_folder, old, out, counter, sensor)
     if as_json:
         print_json({**dataclasses.asdict(written), "path": str(written.path)})
     else:

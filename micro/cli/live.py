@@ -140,7 +140,7 @@ def scoring(run: str | None, scores: str | None, say: Callable[[str], None]) -> 
                     say(f"{where}: {one.status.replace('_', ' ')}{score}{f'; {one.differs}' if one.differs else ''}")
                 before[0] = one.status
                 if file is not None:
-                    score = "" if one.score is None else repr(one.score)
+                    score = "" if one.score is None else f"{one.score:.9g}"
                     file.write(f"{one.sample},{at},{one.status},{score},{one.differs}\n")
             if file is not None:
                 file.flush()

@@ -5,13 +5,16 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from micro.cli.model_files import load_samples
 from micro.cli.terminal import as_json, print_result
 from micro.errors import RecordError
+
+if TYPE_CHECKING:
+    from micro.detection.mounted_sensor import MountedSensor
 
 T = TypeVar("T")
 # Windows of a self-test, so that a record stays small.
@@ -93,7 +96,8 @@ def show_record(file: str, as_json: bool) -> None:
     digests = {name: digest.hex() for name, digest in dataclasses.asdict(parameters.made_for).items()}
     scalings = {"scalings": len(parameters.scalings), "features": [len(each.mean) for each in parameters.scalings]}
     pairs = {"threshold": parameters.threshold, "clear_threshold": parameters.clear_threshold}
-    print_result({"kind": "parameters", "counter": parameters.counter, **digests, **pairs, **scalings}, as_json)
+    held = {"kind": "parameters", "counter": parameters.counter, **digests, **pairs, **scalings}
+    print_result(held | _of_sensor(parameters.sensor), as_json)
 
 
 def _read(reader: Callable[[bytes], T], content: bytes, file: str) -> T:
@@ -104,8 +108,20 @@ def _read(reader: Callable[[bytes], T], content: bytes, file: str) -> T:
         raise click.ClickException(f"{file}: {error}") from None
 
 
+def _of_sensor(sensor: MountedSensor | None) -> dict[str, Any]:
+    """What a record tells of a device's own sensor; nothing where there is none."""
+    if sensor is None:
+        return {}
+    limits = {"rest": sensor.rest, "response": sensor.response}
+    return {"scale": list(sensor.real_scales), "axes": list(sensor.words), **limits}
+
+
 def _held(record: Any) -> dict[str, Any]:
     """What a record of weights holds."""
+    from micro.detection.score_record import attached_parameters
+
+    parameters = attached_parameters(record.attached)
+    pairs = () if parameters is None else ("threshold", "clear_threshold")
     return {
         "kind": "weights",
         "counter": record.counter,
@@ -115,6 +131,7 @@ def _held(record: Any) -> dict[str, Any]:
         "weights_bytes": len(record.block),
         "self_test_windows": len(record.windows),
         "attached_bytes": len(record.attached),
+        **{name: getattr(parameters, name) for name in pairs},
     }
 
 

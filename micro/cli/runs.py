@@ -63,7 +63,7 @@ def init(job: str, task: str | None, out: str | None, as_json: bool) -> None:
 @click.option("--out", required=True, type=click.Path(file_okay=False), help="Run folder to create.")
 @click.option("--resume", is_flag=True, help="Continue an interrupted run.")
 @click.option("--force", is_flag=True, help="Replace an earlier run in the folder.")
-@click.option("--strict", is_flag=True, help="Exit code 3 if the verdict is 'unusable'.")
+@click.option("--strict", is_flag=True, help="Exit code 3 if the verdict is 'unusable' or 'inconclusive'.")
 @click.option("--watch", is_flag=True, help="Show each epoch's losses, and the time that is left.")
 @settings
 @dry_run
@@ -82,7 +82,8 @@ def run(
     """Train teacher and student, compress, quantize, verify, emit firmware and a report.
 
     CONFIG is a TOML file as `keras-kd init` writes it; without one the built-in rig runs. Exit code 1 if the student does
-    not fit the config's budget; with --strict exit code 3 if the verdict is 'unusable', whatever the reason.
+    not fit the config's budget; with --strict exit code 3 if the verdict is 'unusable', whatever the reason, or
+    'inconclusive': too few healthy windows were tested to tell.
 
     \b
     Example:
@@ -103,6 +104,7 @@ def run(
         print_plan(plan_run(loaded, out, resume=resume, force=force), as_json)
         return 0
     from micro.runs import start  # what is wrong of the config is said before this is loaded
+    from micro.runs.verdict import REFUSED
 
     if watch:
         with watching() as see:
@@ -114,7 +116,7 @@ def run(
         print_json(report.to_dict())
     else:
         print_report(report, out)
-    if strict and report.verdict is not None and report.verdict.grade == "unusable":
+    if strict and report.verdict is not None and report.verdict.grade in REFUSED:
         return UNUSABLE
     return 0 if report.budget is None or report.budget.fits else 1
 

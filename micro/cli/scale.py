@@ -99,7 +99,7 @@ def search(
 @click.option("--workers", type=click.IntRange(1), default=2, show_default=True, help="Machines trained at a time.")
 @click.option("--address", help="Address of a Ray cluster; this host by default.")
 @click.option("--resume", is_flag=True, help="Continue an interrupted fleet, or one with new machines.")
-@click.option("--strict", is_flag=True, help="Exit code 3 if a machine's verdict is 'unusable'.")
+@click.option("--strict", is_flag=True, help="Exit code 3 if a machine's verdict is 'unusable' or 'inconclusive'.")
 @settings
 @dry_run
 @as_json
@@ -116,7 +116,8 @@ def fleet(
 ) -> int:
     """Train one student and write one firmware for each machine in FLEET.toml, from a shared teacher.
 
-    Exit code 1 if a machine failed; with --strict exit code 3 if a machine's verdict is 'unusable'.
+    Exit code 1 if a machine failed; with --strict exit code 3 if a machine's verdict is 'unusable' or
+    'inconclusive'.
 
     \b
     Example:
@@ -139,7 +140,7 @@ def fleet(
         words += ["--strict"] if strict else []
         words += [word for setting in settings for word in ("--set", setting)]
         print_fleet(result, out, command_line("fleet", assets, "--out", out, *words, "--resume"))
-    if strict and result.unusable:
+    if strict and result.refused:
         return UNUSABLE
     return 1 if result.failed else 0
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from micro.support.wording import about
+
 if TYPE_CHECKING:
     from rich.console import Group
 
@@ -53,15 +55,7 @@ def in_words(line: ProgressLine) -> str:
         text += f": {', '.join(losses)}" if losses else ""
     if line.error is not None:
         text += f": {' '.join(line.error.split())}"
-    return text if not line.remaining else f"{text}; about {lasting(line.remaining)} left"
-
-
-def lasting(seconds: float) -> str:
-    """A duration in words: '12 s', '3 min', '1 h 20 min'."""
-    minutes = round(seconds / 60)
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+    return text if not line.remaining else f"{text}; about {about(line.remaining)} left"
 
 
 def _view(line: ProgressLine, trainings: list[Epoch]) -> Group:
@@ -71,11 +65,11 @@ def _view(line: ProgressLine, trainings: list[Epoch]) -> Group:
     from rich.table import Table
     from rich.text import Text
 
-    left = "" if not line.remaining else f", about {lasting(line.remaining)} left"
+    left = "" if not line.remaining else f", about {about(line.remaining)} left"
     head = Table.grid(padding=(0, 1))
     head.add_row(
         ProgressBar(total=1.0, completed=line.fraction, width=40),
-        Text(f"{line.fraction:4.0%}  {lasting(line.elapsed)} so far{left}"),
+        Text(f"{line.fraction:4.0%}  {about(line.elapsed)} so far{left}"),
     )
     table = Table(box=None, padding=(0, 2, 0, 0))
     folds = any(epoch.fold is not None for epoch in trainings)

@@ -11,6 +11,7 @@ import numpy as np
 
 import keras_kd
 from keras_kd.layers import copied
+from keras_kd.training import build_optimizer
 
 if TYPE_CHECKING:
     from keras_kd.types import Structure
@@ -60,6 +61,7 @@ class FineTuning:
         if self.teacher is not None:
             trained = keras_kd.Distiller(self.teacher, model, self.objectives or (), hard_weight=self.hard_weight)
         trained.compile(optimizer=self.optimizer or keras.optimizers.Adam(1e-3), loss=self.loss)
+        build_optimizer(trained)
         trained.fit(
             with_supplied(self.x, self.supplied),
             self.y,

@@ -9,9 +9,11 @@ from pydantic import Field, PositiveFloat, model_validator
 
 from micro.config.section import Labels, Section
 from micro.detection.detector import LARGEST_CLEAR_AFTER
+from micro.detection.mounted_sensor import MOST_CHANNELS
 from micro.detection.recognizer import LARGEST_SUPPRESSION
 from micro.detection.sensor import LARGEST_MAX_SATURATED
 from micro.detection.threshold import Calibration
+from micro.signal.tachometer import MOST_PULSES
 from micro.support.c_names import LONGEST, as_identifier, identifier
 from micro.targets.boards import board_of
 from micro.targets.cores import Runtime, core_of
@@ -77,6 +79,7 @@ class DetectConfig(Section):
     clear_after: Annotated[int, Field(ge=1, le=LARGEST_CLEAR_AFTER)] = 1
     saturation: PositiveFloat | None = None
     max_saturated: Annotated[int, Field(ge=0, le=LARGEST_MAX_SATURATED)] = 0
+    off_rms: PositiveFloat | dict[str, PositiveFloat] | None = None
 
     @model_validator(mode="after")
     def _whole(self) -> DetectConfig:
@@ -125,10 +128,14 @@ class FirmwareConfig(Section):
 
     With `streaming` the student runs at every hop on the newest rows of features alone, and keeps what it has computed of
     earlier ones: the same outputs for fewer instructions and less RAM, of a student with `padding = "valid"`.
+    `pulses_per_revolution` is of a tachometer from whose pulses the firmware tells the speed of a shaft.
+    With `sensor_channels` records tell of a device's own sensor, which gives so many values (see `micro.MountedSensor`).
     """
 
     name: str = NAMELESS
     streaming: bool = False
+    pulses_per_revolution: Annotated[int, Field(ge=1, le=MOST_PULSES)] | None = None
+    sensor_channels: Annotated[int, Field(ge=1, le=MOST_CHANNELS)] | None = None
 
     @model_validator(mode="after")
     def _is_identifier(self) -> FirmwareConfig:

@@ -49,7 +49,9 @@ from micro.config.pictures import require_no_pictures, require_pictures, with_pi
 from micro.config.predicted import require_no_predicted
 from micro.config.renamed import require_current_names
 from micro.config.section import Section, Texts, tables, with_paths
+from micro.config.sensor_channels import require_sensor_fits
 from micro.config.sources import SourceConfig, require_sources, with_source_folders
+from micro.config.standstill import require_off_fits
 from micro.config.streaming import require_streaming
 from micro.config.teacher_inputs import require_teacher_inputs, with_teacher_features
 from micro.config.teacher_kinds import require_teacher
@@ -145,8 +147,10 @@ class Config(Section):
             "[bearing]": self.bearing is not None,
         }
         require_orders_fit(self.features, self.data, self.teacher, self.detect, self.modes, self.augments, others)
+        learns = self.commissioning is not None
+        require_off_fits(self.detect, self.task, self.data, self.features, learns=learns)
+        require_sensor_fits(self.firmware, self.features, self.modes, self.task, self.data, learns=learns)
         if self.modes is not None:
-            learns = self.commissioning is not None
             int8 = all(stage.activations == "int8" for stage in self.compress if isinstance(stage, QuantizeStage))
             rpm = speed_beside(self.bearing, self.data, self.teacher.columns)
             require_modes_fit(self.modes, self.task, self.data, self.features, self.sources, int8, learns, rpm)

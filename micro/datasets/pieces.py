@@ -94,7 +94,7 @@ class Parts:
         tested: Where the config has folds, the groups of which the test has windows.
         machines: Where each file is scaled by itself, what was learned of each; None where a target could not learn that.
         ranges: What tells operating modes apart; None where there are none.
-        unjudged: Of operating modes, how many windows are of none.
+        unjudged: How many windows are not judged: the machine is off, or of no operating mode; None where that is not told.
     """
 
     features: AnyFrontEnd

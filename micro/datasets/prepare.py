@@ -84,10 +84,12 @@ def prepare(config: Config, fold: int = 0) -> Prepared:
     more = (config.sources,) if config.sources else ()
     of_fold = {"fold": fold} if getattr(config.data, "folds", None) else {}
     of_modes = {} if config.modes is None else {"modes": config.modes.ranges(config.features.arithmetic)}
+    of_off = {} if config.detect.off_rms is None else {"off_rms": config.detect.off_rms}
     column = speed_column(config)
     of_speed = {} if column is None else {"speed": column}
     source = SOURCES[type(config.data)]
-    parts = source(config.data, config.features, student, config.seed, inputs, *more, **of_fold, **of_modes, **of_speed)
+    known = {**of_fold, **of_modes, **of_speed, **of_off}
+    parts = source(config.data, config.features, student, config.seed, inputs, *more, **known)
     parts = with_known_modes(parts, config)
     main = "; samples of further sources stay as they are" if config.sources else ""
     if apart is None:

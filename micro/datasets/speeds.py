@@ -15,24 +15,43 @@ from micro.detection.modes import OFF, UNKNOWN, Ranges
 from micro.errors import DataError
 from micro.support.wording import counted, was
 
+# Columns that a message names at most.
+LISTED = 12
 
-def speed_column(config: Config) -> str | None:
+
+@dataclass(frozen=True)
+class SpeedColumn:
+    """A column of the files with a speed or load, and the key of the config that names it."""
+
+    name: str
+    key: str
+
+
+def speed_column(config: Config) -> SpeedColumn | None:
     """A column of the files with a speed or load that is read without being a channel with features: that of bands in orders,
     of operating modes, or of a bearing's shaft."""
+    if config.features.speed_column is not None:
+        return SpeedColumn(config.features.speed_column, "[features] speed_column")
+    if config.modes is not None:
+        return SpeedColumn(config.modes.column, "[modes] column")
     beside = speed_beside(config.bearing, config.data, config.teacher.columns)
-    return config.features.speed_column or (beside if config.modes is None else config.modes.column)
+    return None if beside is None else SpeedColumn(beside, "[bearing] rpm_column")
 
 
 def with_speed(
-    recordings: Sequence[Recording], names: tuple[str, ...], speed: str
+    recordings: Sequence[Recording], names: tuple[str, ...], speed: SpeedColumn
 ) -> tuple[list[Recording], tuple[str, ...]]:
     """The recordings with a column as their speed and no channel, and the names of the others; DataError without the column."""
-    if speed not in names:
-        raise DataError(f"speed or load {speed!r} is no column of the files; they have {', '.join(names[:12])}")
-    place = names.index(speed)
+    if speed.name not in names:
+        more = ", ..." if len(names) > LISTED else ""
+        raise DataError(
+            f"{speed.key} = {speed.name!r}, and {recordings[0].name} has no such column of numbers; it has "
+            f"{', '.join(names[:LISTED])}{more}"
+        )
+    place = names.index(speed.name)
     kept = [channel for channel in range(len(names)) if channel != place]
     if not kept:
-        raise DataError(f"speed or load {speed!r} is the only channel: nothing is left to learn from")
+        raise DataError(f"{speed.key} = {speed.name!r} is the only column of numbers: nothing is left to learn from")
     found = [
         replace(one, samples=store.taken(one.samples, kept), speed=np.ascontiguousarray(one.samples[:, place]))
         for one in recordings
@@ -69,7 +88,8 @@ def modes_of(ranges: Ranges | None, recording: Recording, starts: np.ndarray, wi
 
 @dataclass(frozen=True)
 class Unjudged:
-    """Of all windows of a run's recordings those in which the machine is off, and those of unknown operating mode."""
+    """Of all windows of a run's recordings those in which the machine is off, and those of unknown operating mode, 0 without
+    modes."""
 
     windows: int
     off: int
@@ -77,7 +97,7 @@ class Unjudged:
 
 
 def unjudged_of(modes: Sequence[np.ndarray]) -> Unjudged | None:
-    """How many windows are not judged; None where there are no modes."""
+    """How many windows are not judged; None where neither modes nor `off_rms` tell."""
     if not modes:
         return None
     found = np.concatenate(modes)

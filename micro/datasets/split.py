@@ -34,11 +34,12 @@ class Stretch:
 
 
 def split_healthy(
-    counts: Sequence[int], features: Framing, same: Mapping[int, int] | None = None
+    counts: Sequence[int], features: Framing, same: Mapping[int, int] | None = None, recordings: int | None = None
 ) -> tuple[list[tuple[slice, ...]] | None, str]:
     """For each stretch of `counts` healthy windows its runs for training, validation, threshold and test; and a note.
 
-    `same` are stretches that hold the same as an earlier one, which go where that one goes.
+    `same` are stretches that hold the same as an earlier one, which go where that one goes. `recordings` is how many recordings
+    the stretches are pieces of, as many by default.
 
     A stretch long enough is split in time. A shorter one belongs to one of the four as a whole, so that their fractions hold
     over all such stretches. None where that leaves a part empty, with the reason instead of the note.
@@ -68,8 +69,14 @@ def split_healthy(
     if not short:
         return whole, ""
     listed = ", ".join(f"{count} for {part}" for count, part in zip(files, PARTS))
-    short_ones = f"{len(short)} of {counted(len(counts), 'healthy recording')}"
+    short_ones = f"{len(short)} of {_pieces(len(counts), recordings or len(counts))}"
     return whole, f"{short_ones} {was(len(short))} used whole, too short to be split in time: {listed}."
+
+
+def _pieces(pieces: int, recordings: int, what: str = "healthy recording") -> str:
+    """How many recordings there are, and where gaps cut them, how many pieces."""
+    whole = counted(recordings, what)
+    return whole if pieces == recordings else f"{counted(pieces, 'piece')} between gaps in {whole}"
 
 
 def split_pictures(names: Sequence[str], twins: Iterable[Sequence[str]]) -> tuple[list[tuple[slice, ...]] | None, str]:
@@ -95,8 +102,9 @@ def too_few(stretches: Sequence[Stretch], reason: str) -> str:
     if len(stretches) == 1:
         return f"{longest.name}: {reason}"
     total = sum(len(one.learnable) for one in stretches)
+    among = _pieces(len(stretches), len({one.name for one in stretches}), "recording")
     return (
-        f"{counted(total, 'healthy window')} in {len(stretches)} recordings {are(total)} too few for training, "
+        f"{counted(total, 'healthy window')} in {among} {are(total)} too few for training, "
         f"validation, threshold and test: none can be split in time ({longest.name} has {len(longest.learnable)}, the most), "
         "and whole ones do not fill all four; record more, or take shorter windows or a smaller hop"
     )
@@ -121,9 +129,12 @@ def nothing_healthy(recordings: Sequence[Recording], features: Framing) -> str:
 
 
 def file_scalings(
-    recordings: Iterable[Recording], framing: Framing, features: Callable[[Frames], np.ndarray]
+    recordings: Iterable[Recording],
+    framing: Framing,
+    features: Callable[[Frames], np.ndarray],
+    off: Callable[[Frames], np.ndarray],
 ) -> dict[str, Scaling]:
-    """One scaling a file, fitted on the features of the healthy windows of all its stretches.
+    """One scaling a file, fitted on the features of the healthy windows of all its stretches in which the machine is not off.
 
     Raises:
         DataError: Names a file without, and one of which features are not finite.
@@ -131,7 +142,7 @@ def file_scalings(
     healthy_values: dict[str, list[np.ndarray]] = {}
     for recording in recordings:
         frames, starts = cut(recording, framing)
-        healthy = all_within(recording.healthy, *reach(starts, framing))
+        healthy = all_within(recording.healthy, *reach(starts, framing)) & ~off(frames)
         with np.errstate(over="ignore", invalid="ignore"):  # which is an error below
             values = features(frames)[healthy]
         require_finite(values, recording)

@@ -20,7 +20,7 @@ from micro.datasets.known_faults import is_known, require_apart
 from micro.datasets.missing import filled
 from micro.datasets.recording import Recording, padded
 from micro.datasets.resampling import resampled
-from micro.datasets.speeds import speed_last, with_speed
+from micro.datasets.speeds import SpeedColumn, speed_last, with_speed
 from micro.datasets.states import States, declared_healthy, require_a_fault, require_labels, states_of
 from micro.datasets.unmatched import unmatched
 from micro.errors import DataError
@@ -81,7 +81,7 @@ def load(
     window: int,
     channels: Sequence[str] = (),
     files: Mapping[Path, str] | None = None,
-    speed: str | None = None,
+    speed: SpeedColumn | None = None,
     *,
     last: bool = False,
 ) -> Loaded:
@@ -104,8 +104,8 @@ def load(
     listed = _classed(config) if files is None else _files(files, config)
     given = config
     if speed is not None:
-        channels = (*(each for each in channels if each != speed), speed) if channels else ()
-        config = config.model_copy(update={"columns": (*config.columns, speed)}) if config.columns else config
+        channels = (*(each for each in channels if each != speed.name), speed.name) if channels else ()
+        config = config.model_copy(update={"columns": (*config.columns, speed.name)}) if config.columns else config
     contents = read_files(listed, config, channels, notes, left_out)
     recordings = _stretches(contents, config, window, left_out)
     if not recordings:
@@ -120,7 +120,7 @@ def load(
         recordings, names, constant = usable(recordings, names, given)
         notes.update(dict.fromkeys(constant))
     if speed is not None and last:
-        recordings, names = speed_last(recordings, names, *every, speed)
+        recordings, names = speed_last(recordings, names, *every, speed.name)
     return Loaded(recordings, names, tuple(notes))
 
 

@@ -21,7 +21,7 @@ from micro.datasets.overflow import features_of
 from micro.datasets.pieces import Parts, Pieces, piece
 from micro.datasets.predicted import predicted_channels, predicted_note
 from micro.datasets.recording import Recording, all_within, any_within, cut, reach
-from micro.datasets.speeds import Unjudged, modes_of, not_judged, unjudged_of
+from micro.datasets.speeds import SpeedColumn, Unjudged, modes_of, not_judged, unjudged_of
 from micro.datasets.split import (
     CALIBRATION,
     PARTS,
@@ -33,10 +33,11 @@ from micro.datasets.split import (
     too_few,
     window_labels,
 )
+from micro.datasets.standing import Standing, detector_limits
 from micro.datasets.twins import Alike, alike, same_stretches, twins_of
 from micro.datasets.viewed import viewed
 from micro.datasets.views import AS_THE_STUDENT, TeacherInputs, Views
-from micro.detection.modes import Ranges
+from micro.detection.modes import OFF, Ranges
 from micro.errors import DataError
 from micro.signal import Frames, Scaling
 from micro.support.wording import counted, listed, was
@@ -52,13 +53,14 @@ def table_parts(
     *,
     fold: int = 0,
     modes: Ranges | None = None,
-    speed: str | None = None,
+    speed: SpeedColumn | None = None,
+    off_rms: float | Mapping[str, float] | None = None,
 ) -> Parts:
     """Read the files and divide their healthy windows into the four parts; all others are for the test, but for known faults.
 
     `seed` is that of augmented copies. Where the config has folds, `fold` is the one whose healthy windows are tested. `modes`
-    tell operating modes apart, where there are some; windows of none are in no part. `speed` is the column of
-    `speed_column`.
+    tell operating modes apart, where there are some; windows of none are in no part. `speed` is that of `speed_column`.
+    `off_rms` is that of section [detect]: windows in which the machine is off are in no part either.
 
     Raises:
         DataError: Names what is missing, damaged or too little.
@@ -70,7 +72,8 @@ def table_parts(
     paths = {name: path for path, name in named.items()}
     seen = viewed(recordings, channels, paths, data, settings, inputs, sources)
     recordings, views, size = seen.recordings, seen.views, seen.image_size
-    scalings = _file_scalings(recordings, views) if data.scaling == "per_file" else {}
+    off = Standing(views, detector_limits(off_rms, seen.students_channels, settings, views.student))
+    scalings = _file_scalings(recordings, views, off) if data.scaling == "per_file" else {}
     known = learned_names(recordings, named, data)
     predicted = predicted_channels(data.predict, seen.students_channels)
     found = alike(
@@ -81,7 +84,7 @@ def table_parts(
     )
     require_none_judged(found, known)
     more = [*found.note(), *require_one_state(found, [one.sensed for one in recordings])]
-    windows = _windows(recordings, views, scalings, known, modes)
+    windows = _windows(recordings, views, scalings, known, off, modes)
     if not windows.stretches:
         raise DataError(nothing_healthy(recordings, views))
     divided = _divided(windows, recordings, paths, found, data, views, seed, fold)
@@ -171,7 +174,7 @@ def _runs(
     if data.pictures:
         return split_pictures([one.name for one in stretches], found.twins)
     same = same_stretches(recordings, [one.place for one in stretches], found)
-    return split_healthy([len(one.learnable) for one in stretches], views, same)
+    return split_healthy([len(one.learnable) for one in stretches], views, same, len({one.name for one in stretches}))
 
 
 @dataclass(frozen=True)
@@ -185,7 +188,7 @@ class _Windows:
         divided: For each recording its windows, of which those of the test, and known faults, have their part.
         healthy_test: For recordings, by their places, which of the test's windows are healthy, (n,) int.
         notes: A sentence on windows whose state is not the same to student and teacher, if there are any.
-        unjudged: Of operating modes, how many windows are of none.
+        unjudged: How many windows are not judged: the machine is off, or of no operating mode; None where that is not told.
     """
 
     stretches: list[Stretch]
@@ -221,9 +224,10 @@ def _windows(
     views: Views,
     scalings: Mapping[str, tuple[Scaling, Scaling | None]],
     known: frozenset[str],
+    off: Standing,
     ranges: Ranges | None = None,
 ) -> _Windows:
-    """The windows of all recordings, without those of no operating mode where there are modes.
+    """The windows of all recordings, without those in which the machine is off, and of no operating mode where there are modes.
 
     `known` are recordings whose faults are learned from: none of their other windows is tested on.
     """
@@ -239,13 +243,15 @@ def _windows(
         made.divided.append(Divided(starts, parts))
         own, window = starts + views.history, views.student.window
         modes = modes_of(ranges, recording, own, window)
-        judged = np.ones(len(starts), bool) if modes is None else modes >= 0
-        of_all += [] if modes is None else [modes]
+        states = np.where(off(frames), OFF, np.zeros(len(starts), int) if modes is None else modes)
+        judged = states >= 0
+        of_all += [states] if ranges is not None or off.limits else []
         learnable = np.flatnonzero(all_within(recording.healthy, *within) & (labels != 1) & judged)
         if len(learnable):
             made.stretches.append(Stretch(recording.name, place, frames, values, learnable, theirs, modes))
         if recording.name in known:
             rows = fault_windows(recording, own, window)
+            rows = rows[judged[rows]]
             parts[rows] = 0
             if len(rows):
                 made.faults.append(piece(frames, values, 1, recording.name, rows, views=views, of_teacher=theirs))
@@ -285,7 +291,9 @@ def _features(
     return values, theirs if theirs is None or of_teacher is None else of_teacher(theirs)
 
 
-def _file_scalings(recordings: Sequence[Recording], views: Views) -> dict[str, tuple[Scaling, Scaling | None]]:
+def _file_scalings(
+    recordings: Sequence[Recording], views: Views, off: Standing
+) -> dict[str, tuple[Scaling, Scaling | None]]:
     """The scaling of each file for the student, and for the teacher where it has features of its own."""
 
     def of_teacher(frames: Frames) -> np.ndarray:
@@ -293,8 +301,8 @@ def _file_scalings(recordings: Sequence[Recording], views: Views) -> dict[str, t
         assert values is not None
         return values
 
-    own = file_scalings(recordings, views, views)
-    theirs = {} if views.teacher is None else file_scalings(recordings, views, of_teacher)
+    own = file_scalings(recordings, views, views, off)
+    theirs = {} if views.teacher is None else file_scalings(recordings, views, of_teacher, off)
     return {name: (scaling, theirs.get(name)) for name, scaling in own.items()}
 
 

@@ -98,7 +98,7 @@ class Views:
 
     def __call__(self, frames: Frames) -> np.ndarray:
         """The student's features: (n, window, channels) -> (n, *shape)."""
-        return self._computed(self.student, frames, self._students)
+        return self._computed(self.student, frames, self.of_student)
 
     def of_teacher(self, frames: Frames) -> np.ndarray | None:
         """The teacher's features, (n, window, channels) -> (n, *shape); None where they are the student's."""
@@ -114,7 +114,7 @@ class Views:
 
         Of joined windows those of all sources, (n, samples), of filtered ones the sensor's.
         """
-        return samples_of(self._students(frames))
+        return samples_of(self.of_student(frames))
 
     def octaves(self, frames: Frames, rows: np.ndarray | slice) -> np.ndarray | None:
         """Levels and crossings of some of the windows, of the main source alone: (k, 2 * octaves) int; None for none."""
@@ -124,13 +124,14 @@ class Views:
         places = np.arange(len(frames))[rows]
         parts = [np.empty((0, 2 * octaves.count), np.int64)]
         for start in range(0, len(places), CHUNK):
-            main = main_of(self._students(frames[places[start : start + CHUNK]]))
+            main = main_of(self.of_student(frames[places[start : start + CHUNK]]))
             counts = self.main.arithmetic == "fixed"
             parts.append(octaves(self.main.counts(main) if counts else main.astype(np.float32, copy=False)))
             release(frames)
         return np.concatenate(parts)
 
-    def _students(self, frames: Frames) -> Frames:
+    def of_student(self, frames: Frames) -> Frames:
+        """The windows that the student sees: (n, window, channels) -> (n, student's window, its channels)."""
         if self.teacher is None:
             return frames
         own = _chosen(main_of(frames)[:, self.history :], self.students_channels)

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from micro.detection.modes import NO_THRESHOLD, Modes, Ranges
 from micro.detection.score import Score
 from micro.detection.sensor import require_limits, saturated_count
+from micro.detection.standstill import require_off_rms
 from micro.detection.threshold import Threshold
 
 # What the C detector's counters and thresholds hold: uint16_t, int64_t.
@@ -27,7 +28,7 @@ class Status(IntEnum):
     """A detector's result for one window; the emitted C returns the same numbers.
 
     Three are of a detector that learns its machine: LEARNING and CALIBRATING while it does, REFUSED where it has refused it.
-    Two are of one with operating modes: MACHINE_OFF and UNKNOWN_MODE, of windows that are not judged.
+    Windows of MACHINE_OFF, by `off_rms` or operating modes, and of UNKNOWN_MODE are not judged.
 
     Examples:
         >>> micro.Status.ALARM.name, int(micro.Status.ALARM)
@@ -57,6 +58,7 @@ class Detector:
 
     With `modes` a window is compared with the thresholds of its operating mode in place of `threshold` and `clear_threshold`,
     which are those of all modes together then. One of unknown mode, or in which the machine is off, changes nothing either.
+    With `off_rms` the machine is off where the RMS of the mean-free samples is below its limit in every channel that has one.
 
     Attributes:
         score: How a window is scored.
@@ -67,6 +69,8 @@ class Detector:
         max_saturated: 0 to 2,147,483,647 samples a window.
         guarantee: What the threshold guarantees for healthy windows, in words.
         modes: Thresholds by operating mode; None for one threshold.
+        off_rms: For each channel of the main source the limit, in the unit of samples, of the 'fixed' front end in counts; 0
+            for a channel without, and none at all where the machine is never off by its samples.
 
     Raises:
         ValueError: For a number that makes no sense or that the C detector's types do not hold.
@@ -88,8 +92,10 @@ class Detector:
     max_saturated: int = 0
     guarantee: str = ""
     modes: Modes | None = None
+    off_rms: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "off_rms", require_off_rms(self.off_rms))
         for what in ("threshold", "clear_threshold", "min_hits", "history", "clear_after", "max_saturated"):
             try:
                 object.__setattr__(self, what, operator.index(getattr(self, what)))
@@ -134,6 +140,7 @@ def make_detector(
     clear_after: int = 1,
     saturation: float | None = None,
     max_saturated: int = 0,
+    off_rms: Sequence[float] = (),
 ) -> Detector:
     """A detector from a threshold in real units.
 
@@ -141,7 +148,7 @@ def make_detector(
         score: How a window is scored, as `reconstruction_score`, `distance_score` or `margin_score` gives it.
         threshold: As `calibrate` gives it.
         clear_threshold: A fraction of the threshold, in (0, 1]. Of a threshold at or below 0 it is the threshold itself.
-        min_hits, history, clear_after, saturation, max_saturated: As in `Detector`.
+        min_hits, history, clear_after, saturation, max_saturated, off_rms: As in `Detector`.
 
     Raises:
         ValueError: As `Detector`.
@@ -156,7 +163,8 @@ def make_detector(
     if not 0 < clear_threshold <= 1:
         raise ValueError(f"clear_threshold must be above 0 and at most 1, got {clear_threshold}")
     alarm, clear = _limits(score, threshold, clear_threshold)
-    return Detector(score, alarm, clear, min_hits, history, clear_after, saturation, max_saturated, threshold.guarantee)
+    counting = (min_hits, history, clear_after, saturation, max_saturated, threshold.guarantee)
+    return Detector(score, alarm, clear, *counting, off_rms=tuple(off_rms))
 
 
 def with_modes(
@@ -216,6 +224,7 @@ class Settings(TypedDict, total=False):
     clear_after: int
     saturation: float | None
     max_saturated: int
+    off_rms: Sequence[float]
 
 
 def stand_in(threshold: Threshold, **settings: Unpack[Settings]) -> Detector:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-DAY = 86_400.0
+from micro.support.wording import DAY, HOUR, counted, duration
+
 # How often an interval holds the rate that it is of.
 CONFIDENCE = 0.95
 # A count from which its rate is known to about a factor of two, whatever the time was.
@@ -24,7 +25,7 @@ class Rate:
 
     @property
     def hours(self) -> float:
-        return self.seconds / 3600
+        return self.seconds / HOUR
 
     @property
     def enough(self) -> bool:
@@ -58,7 +59,7 @@ def false_alarm_words(rate: Rate) -> str:
     if rate.per_day is None:
         return "false alarms a day cannot be said: no healthy time was tested"
     percent = f"{100 * CONFIDENCE:.0f} %"
-    seen = f"{rate.count:,} false alarm{'' if rate.count == 1 else 's'} in {duration(rate.seconds)} of healthy time"
+    seen = f"{counted(rate.count, 'false alarm')} in {duration(rate.seconds)} of healthy time"
     if rate.enough:
         between = f"{_number(rate.low)} to {_number(rate.high)}"
         return f"{seen}: {_number(rate.per_day)} a day, {between} at {percent}"
@@ -67,19 +68,8 @@ def false_alarm_words(rate: Rate) -> str:
     between = f"at most {_number(rate.high)}" if rate.count == 0 else f"{_number(rate.low)} to {_number(rate.high)}"
     return (
         f"{seen}, too little to say how many a day: {between} at {percent}; to show at most one a day takes "
-        f"{needed / 3600:.0f} hours without any"
+        f"{needed / HOUR:.0f} h without any"
     )
-
-
-def duration(seconds: float) -> str:
-    """Seconds in the unit that a person would take."""
-    if seconds < 1:
-        return f"{1000 * seconds:.3g} ms"
-    if seconds < 120:
-        return f"{seconds:.3g} s"
-    if seconds < 7200:
-        return f"{seconds / 60:.3g} min"
-    return f"{seconds / 3600:.3g} hours" if seconds < 3 * DAY else f"{seconds / DAY:.3g} days"
 
 
 def _number(value: float) -> str:

@@ -9,11 +9,13 @@ from enum import IntEnum
 
 import numpy as np
 
+from micro.detection.mounted_sensor import MountedSensor
 from micro.errors import RecordError
 
 MAGIC = b"KKDP"
-# A reader dispatches on it. Each format that was ever written stays readable.
-FORMAT = 1
+# A reader dispatches on it. Each format that was ever written stays readable: the second has a device's sensor besides, and
+# is written only where there is one, so that firmware which knows the first takes all other records.
+FORMAT, FORMAT_WITH_SENSOR = 1, 2
 DIGEST = 8
 # Magic, format, scalings, modes, length, digests of model, front end and score, and counter.
 HEADER = struct.Struct("<4sHBBI8s8s8sI")
@@ -129,6 +131,7 @@ class Parameters:
         scalings: Of the features of the main source and of each further one.
         made_for: Model, front end and score that they belong to.
         counter: 0 to 4,294,967,295; of two records the newer one has the higher, see `newer`.
+        sensor: Of firmware with `sensor_channels` the device's own; None for that of the firmware.
 
     Raises:
         ValueError: For numbers beyond these.
@@ -150,6 +153,7 @@ class Parameters:
     scalings: tuple[AnyScaling, ...]
     made_for: MadeFor
     counter: int = 1
+    sensor: MountedSensor | None = None
 
     def __post_init__(self) -> None:
         for threshold, clear in self.thresholds:
@@ -176,11 +180,13 @@ class Parameters:
         """The record, little-endian, with a CRC-32 of all before it at its end."""
         scalings = b"".join(scaling.to_bytes() for scaling in self.scalings)
         thresholds = b"".join(THRESHOLDS.pack(*pair) for pair in self.thresholds)
-        length = HEADER.size + len(thresholds) + len(scalings) + CRC.size
+        more = b"" if self.sensor is None else self.sensor.to_bytes()
+        length = HEADER.size + len(thresholds) + len(scalings) + len(more) + CRC.size
         of = (self.made_for.model, self.made_for.front_end, self.made_for.score)
         modes = len(self.thresholds) if isinstance(self.threshold, tuple) else 0
-        start = HEADER.pack(MAGIC, FORMAT, len(self.scalings), modes, length, *of, self.counter)
-        content = start + thresholds + scalings
+        version = FORMAT if self.sensor is None else FORMAT_WITH_SENSOR
+        start = HEADER.pack(MAGIC, version, len(self.scalings), modes, length, *of, self.counter)
+        content = start + thresholds + scalings + more
         return content + CRC.pack(zlib.crc32(content))
 
     @classmethod
@@ -193,8 +199,8 @@ class Parameters:
         Raises:
             RecordError: With the status that the emitted C returns for such bytes.
         """
-        length = whole_length(content)
-        _, _, count, modes, _, model, front_end, score, counter = HEADER.unpack_from(content)
+        length = whole_length(content, formats=(FORMAT, FORMAT_WITH_SENSOR))
+        _, version, count, modes, _, model, front_end, score, counter = HEADER.unpack_from(content)
         found = MadeFor(model, front_end, score)
         for what in ("model", "front_end", "score"):
             if made_for is not None and getattr(found, what) != getattr(made_for, what):
@@ -206,7 +212,12 @@ class Parameters:
                 raise RecordError(f"a record of {length} bytes for {modes} modes", RecordStatus.OTHER_FRONT_END)
             pairs = list(THRESHOLDS.iter_unpack(content[HEADER.size : at]))
             threshold, clear_threshold = zip(*pairs) if modes else pairs[0]
-            return cls(threshold, clear_threshold, _scalings(content[at : length - CRC.size], count), found, counter)
+            rest = content[at : length - CRC.size]
+            scalings, at = _scalings(rest, count)
+            sensor = None if version == FORMAT else _sensor(rest[at:])
+            if sensor is None and at != len(rest):
+                raise other_scalings()
+            return cls(threshold, clear_threshold, scalings, found, counter, sensor)
         except ValueError as error:
             raise RecordError(f"the record makes no sense: {error}", RecordStatus.NOT_SENSIBLE) from None
 
@@ -222,7 +233,9 @@ def newer(one: int, other: int) -> bool:
     return 0 < (one - other) % 2**32 < 2**31
 
 
-def whole_length(content: bytes, magic: bytes = MAGIC, shortest: int = SHORTEST) -> int:
+def whole_length(
+    content: bytes, magic: bytes = MAGIC, shortest: int = SHORTEST, formats: tuple[int, ...] = (FORMAT,)
+) -> int:
     """The length of the record that bytes begin with, as it says; RecordError where it is none that can be read."""
     if len(content) < START.size:
         raise RecordError(f"{len(content)} bytes are too few for a record", RecordStatus.TOO_SHORT)
@@ -230,8 +243,9 @@ def whole_length(content: bytes, magic: bytes = MAGIC, shortest: int = SHORTEST)
     if found != magic:
         what = "parameters" if magic == MAGIC else "what was learned"
         raise RecordError(f"no record of {what}: it begins with {found!r}", RecordStatus.NOT_A_RECORD)
-    if version != FORMAT:
-        raise RecordError(f"a record of format {version}; format {FORMAT} can be read", RecordStatus.UNKNOWN_FORMAT)
+    if version not in formats:
+        known = f"format {formats[0]}" if len(formats) == 1 else f"formats {formats[0]} to {formats[-1]}"
+        raise RecordError(f"a record of format {version}; {known} can be read", RecordStatus.UNKNOWN_FORMAT)
     if length < shortest:
         raise RecordError(f"a record of {length} bytes is damaged", RecordStatus.DAMAGED)
     if length > len(content):
@@ -241,8 +255,8 @@ def whole_length(content: bytes, magic: bytes = MAGIC, shortest: int = SHORTEST)
     return length
 
 
-def _scalings(content: bytes, count: int) -> tuple[AnyScaling, ...]:
-    """Scalings one behind the other; ValueError for numbers that make no sense."""
+def _scalings(content: bytes, count: int) -> tuple[tuple[AnyScaling, ...], int]:
+    """Scalings one behind the other, and their bytes; ValueError for numbers that make no sense."""
     found: list[AnyScaling] = []
     at = 0
     try:
@@ -253,11 +267,21 @@ def _scalings(content: bytes, count: int) -> tuple[AnyScaling, ...]:
             columns = [values[place * features : (place + 1) * features] for place in range(3)]
             found.append(FixedScaling(*columns) if kind == FIXED else FloatScaling(*columns[:2]))
             at += SCALING.size + struct.calcsize(numbers)
-        if at == len(content):
-            return tuple(found)
     except (struct.error, KeyError):
-        pass
-    raise RecordError("the record is for another front end: its scalings differ", RecordStatus.OTHER_FRONT_END)
+        raise other_scalings() from None
+    return tuple(found), at
+
+
+def _sensor(content: bytes) -> MountedSensor:
+    try:
+        return MountedSensor.from_bytes(content)
+    except struct.error:
+        raise other_scalings() from None
+
+
+def other_scalings() -> RecordError:
+    """What is said of a record whose parts have another length."""
+    return RecordError("the record is for another front end: its scalings differ", RecordStatus.OTHER_FRONT_END)
 
 
 def _require_alike(*columns: object) -> None:

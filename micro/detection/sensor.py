@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from micro.detection.score import real
+from micro.detection.standstill import machine_off
 from micro.signal import AnyFrontEnd
 from micro.signal.spec import LARGEST_SAMPLE
 
@@ -21,7 +22,7 @@ BEYOND_INT16 = 2**15 + 1
 class Fault(IntEnum):
     """Why a window is not judged; every emitted decision in C returns the same numbers.
 
-    The last two are no faults of a sensor: a detector with operating modes says so of a machine.
+    The last two are no faults of a sensor: a detector with operating modes, or with `off_rms`, says so of a machine.
     """
 
     NOT_FINITE = 3
@@ -72,6 +73,7 @@ def faults(limits: Limits, frames: np.ndarray) -> np.ndarray:
     """0 where a window can be judged, else the number of its `Fault`: (n, window, channels) -> (n,) int."""
     magnitudes = np.abs(frames.astype(np.float32 if frames.dtype != np.int16 else np.int32))
     faulty = np.zeros(len(frames), int)
+    faulty[machine_off(getattr(limits, "off_rms", ()), frames)] = Fault.MACHINE_OFF
     if limits.saturation is not None:
         limit = saturated_count(limits) if frames.dtype == np.int16 else np.float32(limits.saturation)
         faulty[(magnitudes >= limit).sum(axis=(1, 2)) > limits.max_saturated] = Fault.SATURATED

@@ -47,8 +47,11 @@ def _environment(folder: str) -> Any:
     """Of a folder's templates, each of which is compiled once."""
     import jinja2
 
+    from micro.support.compiled_templates import CompiledTemplates
+
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("micro", folder),
+        bytecode_cache=CompiledTemplates(),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

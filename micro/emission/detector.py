@@ -15,6 +15,7 @@ from micro.emission.c_array import write_sources
 from micro.emission.c_text import CArray, c_array, float_text, render
 from micro.emission.commissioning import commissioning_files
 from micro.emission.front_end import front_end_files
+from micro.emission.mounted_sensor import sensor_files
 from micro.emission.parameters import parameters_context
 from micro.emission.sensor import stage_context
 from micro.errors import ConversionError
@@ -74,26 +75,57 @@ def detector_files(
     digest: str,
     name: str,
     commissioning: Commissioning | None = None,
+    sensor_channels: int | None = None,
+    *,
+    exchangeable: bool = False,
 ) -> dict[str, bytes]:
     """Contents of the eight files by name, and of two for each further source; raises as `emit_detector`.
 
-    With `commissioning` four more, of a detector that learns its machine; raises as `commissioning_files`, too.
+    With `sensor_channels` two more, of a device's own sensor that gives so many values and of which records tell. With
+    `commissioning` four more, of a detector that learns its machine; raises as `commissioning_files`, too. With
+    `exchangeable` it takes the numbers of the model's weights in use, of static C with exchangeable weights.
     """
     learns = commissioning is not None
+    if exchangeable and (learns or isinstance(front_end, Hops) or sensor_channels is not None):
+        why = (
+            "learns its machine"
+            if learns
+            else "takes hops"
+            if isinstance(front_end, Hops)
+            else "has a sensor in its record"
+        )
+        raise ConversionError(
+            f"weights are exchanged with parameters from training and of whole windows, and this detector {why}"
+        )
     if learns and detector.modes is not None:
         raise ConversionError(
             "a detector that learns its machine has one threshold, and this one has one for each mode"
         )
+    if learns and sensor_channels is not None:
+        raise ConversionError("a device that learns its machine learns its sensor, too: leave sensor_channels out")
+    if learns and detector.off_rms:
+        raise ConversionError(
+            "a detector that learns its machine refuses one that is off by its own limit; leave off_rms out"
+        )
+    whole = front_end.whole if isinstance(front_end, Hops) else front_end
+    channels = whole.main.channels if isinstance(whole, JoinedFrontEnd) else whole.channels
+    if detector.off_rms and len(detector.off_rms) != channels:
+        raise ConversionError(f"off_rms has {len(detector.off_rms)} limits, and there are {channels} channels")
     context = {**_context(front_end, detector, graph, digest, name), "learns": learns}
     files = {
         f"{name}_{part}.{end}": f"{part}.{end}.j2" for part in ("detector", "parameters", "record") for end in "hc"
     }
-    context |= parameters_context(front_end, scaling, detector, graph, digest, name)
+    context |= parameters_context(
+        front_end, scaling, detector, graph, digest, name, sensor_channels, exchangeable=exchangeable
+    )
+    if exchangeable and detector.score.kind == "distance":
+        context["arrays"] = []  # they stand in NAME_record.c
     made = {file: render(template, context).encode() for file, template in files.items()}
+    made |= sensor_files(context, name)
     places = detector.score.places
     if commissioning is not None:
         made |= commissioning_files(front_end, commissioning, graph, digest, name, context)
-    more = {"with_parameters": True, "keeps_values": learns}
+    more = {"with_parameters": True, "keeps_values": learns, "exchangeable": exchangeable}
     return {**front_end_files(front_end, scaling, graph, digest, name, places, **more), **made}
 
 

@@ -71,12 +71,13 @@ def front_end_files(
     *,
     with_parameters: bool = False,
     keeps_values: bool = False,
+    exchangeable: bool = False,
 ) -> dict[str, bytes]:
     """Contents of the two files by name, and of two more for each further source; raises as `emit_front_end`.
 
     `predicted` are the places, in a row of features, of those that the model does not take but predict. With `with_parameters`
     the scaling found in training stands in NAME_parameters.c, and not here. With `keeps_values` features are kept before they
-    are scaled.
+    are scaled. With `exchangeable` scale and zero point of the model's input are those of the weights in use, of NAME.h.
     """
     if isinstance(front_end, Hops):
         quantization = input_scale(front_end.each, graph)
@@ -93,7 +94,8 @@ def front_end_files(
         context = _context(part, own, quantization, digest, prefix)
         more = {"joined": joined, "source": source, "predicts": bool(predicted), "keeps_values": keeps_values}
         defaults = _defaults(name, source) if with_parameters else None
-        files |= _rendered({**context, **more, "defaults": defaults}, prefix)
+        held = _of_weights(name, part) if exchangeable else {}
+        files |= _rendered({**context, **more, **held, "defaults": defaults}, prefix)
     return files
 
 
@@ -127,6 +129,14 @@ def _defaults(name: str, source: str | None = None) -> dict[str, str]:
 def source_prefix(name: str, source: str) -> str:
     """The prefix of what is emitted of a further source."""
     return f"{name}_{source}"
+
+
+def _of_weights(name: str, front_end: FrontEnd) -> dict[str, str]:
+    """Where scale and zero point of the model's input stand, in place of their numbers."""
+    in_use = f"{name}_weights_in_use()"
+    if front_end.arithmetic == "fixed":
+        return {"model": name, "zero": f"{in_use}->zeros[0]"}
+    return {"model": name, "scale": f"{in_use}->steps[0]", "zero_offset": f"(float)({in_use}->zeros[0] + 128)"}
 
 
 def _rendered(context: dict[str, Any], name: str) -> dict[str, bytes]:
@@ -206,6 +216,7 @@ def _context(
         "scaling": scaling_arrays(front_end, scaling, scale),
         "scaled": len(scaling.centre),
         "defaults": None,
+        "model": None,
         **conditioning_context(front_end),
         "keeps_values": False,
         "beyond": BEYOND,

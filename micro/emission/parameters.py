@@ -23,10 +23,17 @@ from micro.detection.record import (
     Parameters,
     RecordStatus,
 )
+from micro.detection.score_record import HEADER as SCORE_HEADER
+from micro.detection.score_record import numbers_of, score_size
+from micro.emission.c_text import c_array, float_text
 from micro.emission.front_end import input_scale, scaled_parts, scaling_arrays, scaling_field, source_prefix
+from micro.emission.mounted_sensor import sensor_context
 from micro.signal import AnyFrontEnd, FrontEnd, Hops, JoinedFrontEnd, Scaling
 from micro.support.c_names import CNames
 from micro.tflite.graph import Graph
+
+# What a detector has besides that a record does not hold.
+FIXED_IN_FIRMWARE = ("min_hits", "history", "clear_after", "saturation", "max_saturated", "off_rms")
 
 SAYS = {
     RecordStatus.OK: "As it should be.",
@@ -64,10 +71,29 @@ def made_for_of(around: AnyFrontEnd | Hops, detector: Detector, digest: str) -> 
     return MadeFor(bytes.fromhex(digest)[:DIGEST], _digest(_described(around)), _digest(_of_score(detector)))
 
 
+def score_form(detector: Detector) -> dict[str, Any]:
+    """What a score is compiled for, whatever the model: all but its numbers, of which there are as many as here."""
+    return {**_of_score(detector), **{each.name: len(each.values) for each in numbers_of(detector.score)}}
+
+
+def detector_form(detector: Detector) -> bytes:
+    """First bytes of the SHA-256 of what a detector is compiled for, whatever its model: all but what its records hold."""
+    return _digest({**score_form(detector), **{name: getattr(detector, name) for name in FIXED_IN_FIRMWARE}})
+
+
 def parameters_context(
-    around: AnyFrontEnd | Hops, scaling: Scaling, detector: Detector, graph: Graph, digest: str, name: str
+    around: AnyFrontEnd | Hops,
+    scaling: Scaling,
+    detector: Detector,
+    graph: Graph,
+    digest: str,
+    name: str,
+    sensor_channels: int | None = None,
+    *,
+    exchangeable: bool = False,
 ) -> dict[str, Any]:
-    """For the templates of NAME_parameters and NAME_record."""
+    """For the templates of NAME_parameters and NAME_record; `sensor_channels` are those of a device's own sensor, of which
+    records tell, None where they do not; `exchangeable` where the model's weights are."""
     parameters = parameters_of(around, scaling, detector, graph, digest)
     content = parameters.to_bytes()
     scalings, at = [], HEADER.size + THRESHOLDS.size * len(parameters.thresholds)
@@ -92,28 +118,47 @@ def parameters_context(
             }
         )
         at += len(packed)
+    of_sensor = sensor_context(front_end, sensor_channels, len(content), name)
     made_for = (parameters.made_for.model, parameters.made_for.front_end, parameters.made_for.score)
     return {
         "parameters_guard": CNames(name).guard("parameters"),
         "record_guard": CNames(name).guard("record"),
+        "exchangeable": exchangeable,
+        "score_struct": _score_struct(detector),
         "scalings": scalings,
         "kinds_of_scaling": {
             "fixed": any(each["fixed"] for each in scalings),
             "float32": not all(each["fixed"] for each in scalings),
         },
         "format": FORMAT,
-        "made_for": [", ".join(f"0x{byte:02x}" for byte in each) for each in made_for],
+        "made_for": [_hexadecimal(each) for each in made_for],
         "digest_size": DIGEST,
         "start_size": START.size,
         "shortest": HEADER.size + THRESHOLDS.size + 4,
         "counter_at": HEADER.size - 4,
         "threshold_at": HEADER.size,
         "thresholds_size": THRESHOLDS.size * len(parameters.thresholds),
-        "record_size": len(content),
+        **of_sensor,
         "block": BLOCK,
-        "slot_size": -(-len(content) // BLOCK) * BLOCK,
+        "slot_size": -(-of_sensor["record_size"] // BLOCK) * BLOCK,
         "statuses": [{"name": each.name, "value": int(each), "says": SAYS[each]} for each in RecordStatus],
     }
+
+
+def _score_struct(detector: Detector) -> dict[str, Any]:
+    """What templates are given of NAME_record_score."""
+    arrays, at = [], SCORE_HEADER.size
+    for each in numbers_of(detector.score):
+        name = "center" if each.name == "centre" else each.name
+        rows = c_array("int32_t", name, each.values)
+        arrays.append({**vars(rows), "at": at, "low": f"({each.low})", "span": each.high - each.low})
+        at += 4 * len(each.values)
+    unit, form = float_text(detector.score.unit), _hexadecimal(detector_form(detector))
+    return {"arrays": arrays, "size": score_size(detector.score), "form": form, "unit": unit}
+
+
+def _hexadecimal(content: bytes) -> str:
+    return ", ".join(f"0x{byte:02x}" for byte in content)
 
 
 def _constants(front_end: FrontEnd, scaling: Scaling, scale: float) -> AnyScaling:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from micro.detection.outcome import Decider
 from micro.detection.sensor import LARGEST_SAMPLE, saturated_count
+from micro.detection.standstill import COUNTS_OF_LIMIT, MOST_COUNTS, energy_limit, factor_of
 from micro.emission.c_text import float_text
 from micro.emission.front_end import source_prefix
 from micro.signal import AnyFrontEnd, FrontEnd, Hops, JoinedFrontEnd
@@ -29,16 +31,39 @@ def stage_context(
         **CNames(name).context(stage),
         "stage": stage,
         "modes": None,
+        "off": off_context(getattr(decider, "off_rms", ()), front_end.sensor_window, fixed=fixed),
+        "exchangeable": False,
         "missing_hops": warm_up,
         "digest": digest,
         "fixed": fixed,
         "guarantee": decider.guarantee,
         "filters": front_end.conditioning.words,
-        **_parts(front_end, CNames(name).upper, not fixed or limit is not None),
+        **_parts(front_end, CNames(name).upper, not fixed or limit is not None or any(getattr(decider, "off_rms", ()))),
         "saturation": None if limit is None else str(limit) if fixed else float_text(limit),
         "max_saturated": decider.max_saturated,
         "largest_sample": float_text(LARGEST_SAMPLE),
         **sources_context(front_end, name),
+    }
+
+
+def off_context(off_rms: Sequence[float], samples: int, *, fixed: bool) -> dict[str, Any] | None:
+    """What templates are given of when a machine is off, of windows of so many of the sensor's samples; None where it is
+    never."""
+    channels = [channel for channel, limit in enumerate(off_rms) if limit > 0]
+    if not channels:
+        return None
+    limits = [off_rms[channel] for channel in channels]
+    unit = "counts" if fixed else "in the unit of the samples"
+    named = [f"{limit:.6g} {unit} in channel {channel}" for channel, limit in zip(channels, limits, strict=True)]
+    return {
+        "channels": channels,
+        "limits": [f"INT64_C({energy_limit(limit, samples, fixed=fixed)})" for limit in limits],
+        "factors": [float_text(float(factor_of(limit))) for limit in limits],
+        "counts": COUNTS_OF_LIMIT,
+        "most": MOST_COUNTS,
+        "beyond": MOST_COUNTS**2,
+        "samples": samples,
+        "words": " and ".join(named),
     }
 
 

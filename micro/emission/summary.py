@@ -74,10 +74,12 @@ def summary_files(
     *,
     vibration: bool = False,
     period: int = PERIOD,
+    exchangeable: bool = False,
 ) -> dict[str, bytes]:
     """Contents of the two files by name, for the detector of the same name; raises as `emit_summary`.
 
     `period` is how many windows the header proposes for a summary, `vibration` whether velocities are counted, too.
+    `exchangeable` is whether another model may come, whose summaries are its own.
     """
     if detector.score.kind == "margin":
         raise ConversionError(
@@ -114,6 +116,7 @@ def summary_files(
         "fixed": whole.arithmetic == "fixed",
         "beyond": BEYOND,
         "learns": learns,
+        "exchangeable": exchangeable,
         "vibration": vibration,
         "fault_names": faults,
         "bins": BINS,

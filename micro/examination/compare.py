@@ -17,6 +17,14 @@ from micro.runs.run_report import RunReport
 from micro.support.wording import listed
 
 STUDENT, TEACHER = "student_int8", "teacher"
+# Settings of features that some kinds of them have alone.
+OF_KINDS = {
+    "bands": ("spectrum", "mel", "shape"),
+    "low": ("spectrum", "mel", "shape"),
+    "high": ("spectrum", "mel", "shape"),
+    "envelope_bands": ("envelope",),
+    "envelope_high": ("envelope",),
+}
 # Of an operating mode that has no threshold.
 NOT_JUDGED = "none, not judged"
 
@@ -108,7 +116,7 @@ def compare(run_folders: Sequence[str | Path]) -> Compared:
     )
     return Compared(
         names,
-        _differing([_flat(manifest["config"]) for manifest in manifests]),
+        _differing([_settings(manifest["config"]) for manifest in manifests]),
         _differing([each or {} for each in data]) if same is False else (),
         same,
         _metrics(reports),
@@ -123,6 +131,18 @@ def _digests(manifest: Mapping[str, Any]) -> dict[str, str] | None:
     """The digests of a run's data; None of an earlier version's."""
     found = manifest.get("data")
     return found if isinstance(found, dict) and found else None
+
+
+def _settings(config: Mapping[str, Any]) -> dict[str, object]:
+    """Settings by their keys, without those that the kinds of features do not have, such as bands of statistics."""
+    found = _flat(dict(config))
+    for section in ("features", "teacher.features"):
+        kinds = found.get(f"{section}.kind")
+        own = {kinds} if isinstance(kinds, str) else set(kinds) if isinstance(kinds, (list, tuple)) else None
+        for name, of in OF_KINDS.items():
+            if own is not None and not own & set(of):
+                found.pop(f"{section}.{name}", None)
+    return found
 
 
 def _flat(value: object, before: str = "") -> dict[str, object]:

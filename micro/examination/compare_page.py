@@ -51,7 +51,7 @@ def differences_chart(pairs: Sequence[Pair]) -> dict[str, str] | None:
     known = [(pair, pair.difference) for pair in pairs if pair.difference is not None]
     if not known:
         return None
-    drawn, axes = figure(6.4, 1.1 + 0.4 * len(known))
+    drawn, axes = figure(1.1 + 0.4 * len(known))
     for place, (_, each) in enumerate(known):
         color = COLORS[0] if each.sure else "#777777"
         axes.plot([each.low, each.high], [place, place], color=color, linewidth=2)
@@ -81,7 +81,7 @@ def figures_chart(found: Compared) -> dict[str, str] | None:
         return None
     metric = found.metrics[0].name.split(", ")[0]
     rows = [row for row in found.metrics if row.name.split(", ")[0] == metric]
-    drawn, axes = figure(6.4, 0.9 + 0.34 * len(rows) * len(found.runs))
+    drawn, axes = figure(0.9 + 0.34 * len(rows) * len(found.runs))
     data: dict[str, list[object]] = {"model": [], "run": [], "mean": [], "deviation": []}
     places: list[int] = []
     labels: list[str] = []
@@ -93,14 +93,14 @@ def figures_chart(found: Compared) -> dict[str, str] | None:
             if mean is None:
                 continue
             places.append(len(places))
-            labels.append(plain(f"{row.name.split(', ', 1)[-1]}: {_short(run, 24)}"))
+            labels.append(plain(f"{row.name.split(', ', 1)[-1]}: {_short(run, 18)}"))
             color = COLORS[number % len(COLORS)]
             axes.errorbar([mean], [places[-1]], xerr=[value.deviation or 0.0], color=color, marker="o", capsize=3)
             for name, each in (("model", row.name), ("run", run), ("mean", mean), ("deviation", value.deviation)):
                 data[name].append(each)
     if not places:
         return None
-    axes.set_yticks(places, labels, fontsize=8)
+    axes.set_yticks(places, labels, fontsize=9)
     axes.set(ylim=(len(places) - 0.5, -0.5), xlabel=plain(metric))
     low, high = axes.get_xlim()
     if high - low < LEAST_SPAN * abs(high + low) / 2:  # what is hardly apart should look so
@@ -110,5 +110,5 @@ def figures_chart(found: Compared) -> dict[str, str] | None:
     return chart(metric, f"{metric} of each run's test, with the standard deviation over seeds or folds.", drawn, data)
 
 
-def _short(name: str, most: int = 30) -> str:
+def _short(name: str, most: int = 24) -> str:
     return name if len(name) <= most else f"...{name[-most + 3 :]}"

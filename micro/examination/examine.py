@@ -27,11 +27,10 @@ from micro.examination.labeled import (
     Truth,
     is_normal,
     normal_words,
-    of_own_files,
-    own_files_note,
     truth_of,
     window_labels,
 )
+from micro.examination.own_files import OwnFiles, own_files, refuse_own_files
 from micro.runs.assessment.alarms import FAULTY, HEALTHY, DetectorTest, Timing, Watched, detector_figures
 from micro.runs.label_scores import Label
 from micro.runs.run_report import RunReport
@@ -52,6 +51,7 @@ class Examined:
         labels: In words where labels are from.
         threshold: Of the detector, in real units; None where it has one for each operating mode.
         watched: Of a detector, its windows.
+        own: Those of the files that the run has read itself, whatever they are called.
         notes: Sentences on what was left out and on what figures do not say.
     """
 
@@ -66,6 +66,7 @@ class Examined:
     timing: Timing
     watched: tuple[Watched, ...]
     events: dict[str, tuple[tuple[float, float | None, str], ...]]
+    own: OwnFiles
     notes: tuple[str, ...]
 
 
@@ -76,6 +77,7 @@ def examine(
     labeling: Labeling = Labeling(),  # noqa: B008  # frozen
     *,
     channel: str | None = None,
+    new_only: bool = False,
 ) -> Examined:
     """Run labeled recordings through a run's int8 student and what decides behind it, as its firmware does, and compare.
 
@@ -86,6 +88,7 @@ def examine(
         files: Recordings.
         labeling: What says their labels.
         channel: As of `keras-kd score`.
+        new_only: Refuse files that the run has read itself, whatever they are called.
 
     Raises:
         RunError: If the folder is no finished run, or of another task.
@@ -98,15 +101,16 @@ def examine(
             f"{run_folder} estimates {'numbers' if len(given.report.numbers) > 1 else 'a number'}; keras-kd test is for "
             "alarms, classes and labels: keras-kd score gives its estimates"
         )
+    own = own_files(given)
+    if new_only:
+        refuse_own_files(own, given.folder)
     scored, notes = score_read(given)
     by_file: dict[str, list[Scored]] = {}
     for window in scored:
         by_file.setdefault(window.file, []).append(window)
     timing = timing_of(given.report, given.config)
-    own = of_own_files(given)
-    notes = (*notes, *([own_files_note(own, len(given.paths))] if own else []))
     if isinstance(given.config.data, LabelsData):
-        return _labels(given, by_file, labeling, timing, notes)
+        return _labels(given, by_file, labeling, timing, own, notes)
     names = given.report.data.class_names
     if given.report.commissioning is not None:
         notes = (*notes, LEARNS)
@@ -122,7 +126,7 @@ def examine(
         _require_labels(classifier.windows, truth, names)
     if detects:
         watched = tuple(_watched(name, rows, truth, timing, words) for name, rows in by_file.items())
-        faults = {name: [each for each in own if _is_fault(each.label, words)] for name, own in truth.stretches.items()}
+        faults = {name: [each for each in its if _is_fault(each.label, words)] for name, its in truth.stretches.items()}
         detector = detector_figures(watched, faults, timing)
         if names:
             detector = replace(detector, auc=None)  # a classifier's score is its lead, whichever class wins
@@ -139,6 +143,7 @@ def examine(
         timing,
         watched,
         _spans(truth, words) if detects else {},
+        own,
         notes,
     )
 
@@ -217,7 +222,12 @@ def _require_labels(windows: int, truth: Truth, names: Sequence[str]) -> None:
 
 
 def _labels(
-    given: ToScore, by_file: dict[str, list[Scored]], labeling: Labeling, timing: Timing, notes: tuple[str, ...]
+    given: ToScore,
+    by_file: dict[str, list[Scored]],
+    labeling: Labeling,
+    timing: Timing,
+    own: OwnFiles,
+    notes: tuple[str, ...],
 ) -> Examined:
     """The figures of several labels, which stand in columns of the files."""
     data = given.config.data
@@ -235,7 +245,21 @@ def _labels(
     found = labeler_figures(files, data.label_columns)
     said = f"columns {listed(data.label_columns, 6)}"
     return Examined(
-        *(str(given.folder), given.report.task, tuple(by_file), said, None, None, found, None, timing, (), {}, notes)
+        *(
+            str(given.folder),
+            given.report.task,
+            tuple(by_file),
+            said,
+            None,
+            None,
+            found,
+            None,
+            timing,
+            (),
+            {},
+            own,
+            notes,
+        )
     )
 
 

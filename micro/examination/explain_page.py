@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from micro.detection.alarm_parts import Share
-from micro.detection.rates import duration
 from micro.examination.explain import Explained, Explanation
 from micro.runs.report.over_time import Track, scores_over_time
 from micro.support.html import chart, drawing, figure, page, plain
 
 # Features drawn over time, columns of the picture, rows of a table, and alarms with a table.
 MOST_FEATURES, MOST_COLUMNS, MOST_ROWS, MOST_TABLES = 12, 400, 12, 20
+# Of a name beside a chart.
+MOST_LETTERS = 34
 
 
 def sentence_of(one: Explained, top: int = 3) -> str:
@@ -54,7 +57,6 @@ def render_explanation(found: Explanation) -> bytes:
         charts=[each for each in charts if each],
         rows=MOST_ROWS,
         tables=MOST_TABLES,
-        duration=duration,
     )
 
 
@@ -69,7 +71,7 @@ def parts_over_time(found: Explanation) -> dict[str, str] | None:
     blocks = padded.reshape(-1, size, parts.shape[1])[:, :, order]
     shown = np.where(np.isnan(blocks), -np.inf, blocks).max(axis=1).T
     shown = np.where(np.isfinite(shown), shown, np.nan)
-    drawn, axes = figure(7.2, 1.1 + 0.26 * len(order))
+    drawn, axes = figure(1.1 + 0.26 * len(order))
     timed = bool(np.isfinite(found.seconds).all())
     ends = (float(found.seconds[0]), float(found.seconds[-1])) if timed else (0.0, float(len(parts)))
     lowest = max(float(np.nanmax(shown)) * 1e-3, 1e-12)
@@ -80,9 +82,9 @@ def parts_over_time(found: Explanation) -> dict[str, str] | None:
         interpolation="nearest",
         extent=(ends[0], max(ends[1], ends[0] + 1e-9), len(order) - 0.5, -0.5),
     )
-    labels = [str(found.features[place]) for place in order]
-    axes.set_yticks(range(len(order)), [plain(_short(label)) for label in labels], fontsize=8)
-    axes.set_xlabel("seconds" if timed else "windows")
+    labels = _labels([(found.features[place].channel, found.features[place].name) for place in order])
+    axes.set_yticks(range(len(order)), labels, fontsize=9)
+    axes.set_xlabel("time, s" if timed else "windows")
     drawn.colorbar(image, ax=axes, label="log10 of the part", shrink=0.9)
     data: dict[str, list[object]] = {"seconds": found.seconds.tolist(), "score": found.scores.tolist()}
     data |= {str(feature): parts[:, place].tolist() for place, feature in enumerate(found.features)}
@@ -96,13 +98,13 @@ def parts_over_time(found: Explanation) -> dict[str, str] | None:
 def shares_chart(one: Explained, number: int) -> dict[str, str]:
     """The largest features of one alarm, class or label, with what they usually add."""
     shown = one.shares[:MOST_ROWS]
-    drawn, axes = figure(7.2, 0.9 + 0.26 * len(shown))
+    drawn, axes = figure(0.9 + 0.26 * len(shown))
     places = np.arange(len(shown))
     axes.barh(places, [share.value for share in shown], color="#0b6e99", label="here")
     if shown and shown[0].usual is not None:
         axes.barh(places, [share.usual or 0.0 for share in shown], height=0.35, color="#c2881a", label="usually")
-        axes.legend(frameon=False, loc="lower right", fontsize=8)
-    axes.set_yticks(places, [plain(_short(f"{share.channel}: {share.feature}")) for share in shown], fontsize=8)
+        axes.legend(frameon=False, loc="lower right", fontsize=9)
+    axes.set_yticks(places, _labels([(share.channel, share.feature) for share in shown]), fontsize=9)
     axes.invert_yaxis()
     axes.set_xlabel("part of the score")
     data: dict[str, list[object]] = {
@@ -116,5 +118,8 @@ def shares_chart(one: Explained, number: int) -> dict[str, str]:
     return chart(f"{number}. {name}", f"{sentence_of(one)}", drawn, data)
 
 
-def _short(name: str, most: int = 44) -> str:
-    return name if len(name) <= most else f"{name[: most - 3]}..."
+def _labels(features: Sequence[tuple[str, str]]) -> list[str]:
+    """What features are called beside a chart, from channel and name: without a channel that all have; of long ones the end."""
+    several = len({channel for channel, _ in features}) > 1
+    names = [f"{channel}: {name}" if several else name for channel, name in features]
+    return [plain(name if len(name) <= MOST_LETTERS else f"…{name[1 - MOST_LETTERS :]}") for name in names]

@@ -19,7 +19,6 @@ from micro.datasets.table import seconds_of
 from micro.errors import DataError
 from micro.runs.assessment.alarms import Stretch
 from micro.runs.score_files import ToScore
-from micro.support.wording import listed
 
 # What a healthy stretch is called where the config has no word for it.
 NORMAL = ("0", "normal", "healthy")
@@ -238,24 +237,3 @@ def window_labels(
         else:
             found[place] = own[0] if (own == own[0]).all() else -1
     return found
-
-
-def of_own_files(given: ToScore) -> tuple[str, ...]:
-    """Names of the files that the run itself has read, for training or its own test."""
-    from micro.datasets.find import find_files
-
-    patterns, folder = getattr(given.config.data, "files", ()), getattr(given.config.data, "folder", ".")
-    try:
-        own = {path.resolve() for path in find_files(patterns, folder)} if patterns else set()
-    except DataError:
-        return ()  # They are not there any more, so these are others.
-    return tuple(name for name, path in given.paths.items() if path.resolve() in own)
-
-
-def own_files_note(names: Sequence[str], of: int) -> str:
-    """A sentence on files that the run knows already."""
-    are = "is" if len(names) == 1 else "are"
-    return (
-        f"{len(names)} of {of} files {are} of the run's own data ({listed(names)}): models or thresholds may have been fitted "
-        "on them, and figures of them flatter."
-    )

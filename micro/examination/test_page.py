@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from micro.detection.rates import duration
 from micro.examination.classes import ClassifierTest
 from micro.examination.examine import Examined
-from micro.examination.words import verdict_of
+from micro.examination.words import grade_of, verdict_of
 from micro.runs.report.confusion import confusion_of
 from micro.runs.report.over_time import Track, scores_over_time
 from micro.support.html import chart, drawing, page
+from micro.support.wording import duration
 
 
 def render_test(found: Examined) -> bytes:
@@ -40,18 +40,6 @@ def tracks_of(found: Examined) -> list[Track]:
         Track(one.name, one.begins + length, one.scores, one.alarm, found.events.get(one.name, ()))
         for one in found.watched
     ]
-
-
-def grade_of(found: Examined) -> str:
-    """The color of the verdict: 'good', 'doubtful' where too little was tested or something was missed, else 'unusable'."""
-    test = found.detector
-    if test is None:
-        figures = found.classifier.accuracy if found.classifier else found.labeler.exact if found.labeler else None
-        return "doubtful" if figures is None or figures < 0.9 else "good"
-    if test.by_event and not test.events.found:
-        return "unusable"
-    sure = test.false_alarms is None or (test.false_alarms.enough and test.false_alarms.high <= 1)
-    return "good" if sure and test.by_event and not test.missed else "doubtful"
 
 
 def confusion_chart(test: ClassifierTest) -> dict[str, str]:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from micro.detection.rates import duration, false_alarm_words
+from micro.detection.rates import false_alarm_words
 from micro.examination.classes import ClassifierTest, LabelerTest
 from micro.examination.examine import Examined
 from micro.runs.assessment.alarms import DetectorTest, Event
-from micro.support.wording import counted, listed
+from micro.runs.verdict import Grade
+from micro.support.wording import counted, duration, listed
+
+# Fraction of windows with the right class, or all labels right, below which a test is doubtful.
+RIGHT = 0.9
 
 
 def verdict_of(found: Examined) -> list[str]:
-    """What was tested, how many false alarms a day, how late a fault is seen; or which classes and labels are right."""
-    said = [tested(found)]
+    """A verdict, what was tested, false alarms a day and how late a fault is seen, or which classes and labels are right."""
+    grade = grade_of(found)
+    said = [f"{grade}: {'; '.join(_because(found))}", tested(found)]
     if found.detector is not None:
         said += on_faults(found.detector, found.timing.window is not None)
         said.append(on_false_alarms(found.detector))
@@ -20,6 +25,53 @@ def verdict_of(found: Examined) -> list[str]:
     if found.labeler is not None:
         said += on_labels(found.labeler)
     return [f"{each[0].upper()}{each[1:]}." for each in said]
+
+
+def grade_of(found: Examined) -> Grade:
+    """'good', 'inconclusive' where too little was tested or the files are the run's own, 'doubtful' where something was missed
+    or wrong, 'unusable' where no fault was found."""
+    test = found.detector
+    if test is None:
+        right = found.classifier.accuracy if found.classifier else found.labeler.exact if found.labeler else None
+        grade: Grade = "inconclusive" if right is None else "doubtful" if right < RIGHT else "good"
+    elif test.by_event and not test.events.found:
+        return "unusable"
+    elif test.missed or (test.false_alarms is not None and test.false_alarms.low > 1):
+        grade = "doubtful"
+    else:
+        sure = test.false_alarms is None or test.false_alarms.high <= 1
+        grade = "good" if sure and test.by_event else "inconclusive"
+    return "inconclusive" if found.own.learned and grade == "good" else grade
+
+
+def _because(found: Examined) -> list[str]:
+    """Why a test has its grade, that which speaks against the run or the test first."""
+    said = [own] if (own := found.own.sentence) else []
+    test = found.detector
+    if test is None:
+        right = found.classifier.accuracy if found.classifier else found.labeler.exact if found.labeler else None
+        what = "the likeliest class is right" if found.classifier else "all labels are right"
+        return [*said, "no window has a label" if right is None else f"{what} in {percent(right)} of the windows"]
+    faults = len(test.by_event)
+    if test.missed:
+        said.append(f"{len(test.missed):,} of {counted(faults, 'fault')} missed")
+    elif faults:
+        said.append("the fault is found" if faults == 1 else f"all {faults:,} faults are found")
+    else:
+        said.append("no fault was tested")
+    alarms = test.false_alarms
+    if alarms is None:
+        return said
+    if alarms.per_day is None:
+        return [*said, "no healthy time was tested"]
+    if alarms.high <= 1:
+        said.append("at most one false alarm a day")
+    elif alarms.low > 1:
+        said.append("more than one false alarm a day")
+    else:
+        seen = counted(alarms.count, "false alarm") if alarms.count else "no false alarm"
+        said.append(f"{seen}, but {duration(alarms.seconds)} of healthy time are too short to say how many a day")
+    return said
 
 
 def tested(found: Examined) -> str:

@@ -44,6 +44,7 @@ def render_search(result: Mapping[str, Any]) -> bytes:
         "search.html.j2",
         result=result,
         score=SCORES[result["task"]],
+        headline=_headline(result, by_number[result["chosen"]]),
         judged=_judged(result),
         classifies=classifies,
         finals=sorted(_finals(result), reverse=True),
@@ -56,6 +57,18 @@ def render_search(result: Mapping[str, Any]) -> bytes:
         called=called,
         tally=tally([(row["number"], row["state"]) for row in result["candidates"]]),
     )
+
+
+def _headline(result: Mapping[str, Any], chosen: Mapping[str, Any]) -> str:
+    """What was chosen, why, and how it stands beside the teacher, in a sentence."""
+    own = chosen["number"] == OWN
+    trained = sum(row["state"] == "done" for row in result["candidates"])
+    limits = any(result["budget"][cost] is not None for cost in WORDS)
+    what = "The config's own student is" if own else f"Candidate {chosen['number']} is"
+    among = f"the best of {counted(trained, 'student')} trained to the end" + (" within the budget" if limits else "")
+    teacher = result["teacher_score"]
+    beside = "" if teacher is None else f", where the teacher has {teacher:.4f}"
+    return f"{what} {among}: {SCORES[result['task']]} {chosen['score']:.4f}{beside}"
 
 
 def called(number: int) -> str:

@@ -20,6 +20,7 @@ class Board:
         tflm: The same with TFLite Micro as runtime, where the files differ.
         cpp: Ending of the names of C++ files.
         examples: Templates of sensors that are read by the platform's own drivers, which go to examples/ and are not compiled.
+        faster: Where the speed of the serial port is set, for READMEs of what prints much.
     """
 
     title: str
@@ -29,6 +30,7 @@ class Board:
     tflm: dict[str, str] | None = None
     cpp: str = ".cc"
     examples: tuple[str, ...] = ()
+    faster: str = "where your UART is set up"
 
     def files(self, runtime: str) -> dict[str, str]:
         """Templates of a runtime, by path."""
@@ -57,6 +59,9 @@ class Machine:
 # `values` ends the macro that counts the values of a window where there are several, and is empty where there is one.
 PLAIN_STAGE: dict[str, object] = {
     "modes": None,
+    "off": False,
+    "tachometer": None,
+    "sensor_channels": None,
     "stage": "detector",
     "monitored": True,
     "summarizes": False,
@@ -69,6 +74,7 @@ PLAIN_STAGE: dict[str, object] = {
     "diagnosis": None,
     "hops": False,
     "forward": None,
+    "exchangeable": False,
 }
 
 MACHINES = (
@@ -171,6 +177,7 @@ BOARDS = {
             "sdkconfig.defaults": "esp-idf/sdkconfig.defaults.j2",
         },
         examples=("sensor_esp_microphone.c",),
+        faster="with CONFIG_ESP_CONSOLE_UART_CUSTOM=y and CONFIG_ESP_CONSOLE_UART_BAUDRATE in `sdkconfig.defaults`",
     ),
     "arduino": Board(
         "Arduino",
@@ -184,6 +191,7 @@ BOARDS = {
         # Arduino cores from before 2024 do not compile .cc files of a sketch.
         cpp=".cpp",
         examples=("sensor_arduino_analog.cpp",),
+        faster="in `Serial.begin` of the sketch, where the port is a UART",
     ),
     "zephyr": Board(
         "Zephyr",
@@ -197,6 +205,7 @@ BOARDS = {
             "src/main.c": "zephyr/main.c.j2",
         },
         examples=("sensor_zephyr_accelerometer.c", "accelerometer.overlay"),
+        faster="with `current-speed` of the console's UART in an overlay",
     ),
     "platformio": Board(
         "PlatformIO",
@@ -218,6 +227,7 @@ BOARDS = {
             "src/main.c": "esp-idf/main.c.j2",
         },
         examples=("sensor_arduino_analog.cpp", "sensor_esp_microphone.c"),
+        faster="in `Serial.begin` of `src/main.cpp`, or with TFLite Micro as ESP-IDF has it",
     ),
     "stm32cubeide": Board(
         "STM32CubeIDE",
@@ -229,6 +239,7 @@ BOARDS = {
             "Core/Src/main.c": "stm32cubeide/main.c.j2",
             "README.md": "stm32cubeide/README.md.j2",
         },
+        faster="in CubeMX, of the UART that `__io_putchar` sends by",
     ),
     "files": Board("a project of your own", "src", OWN_BUILD, {"README.md": "files/README.md.j2"}),
 }

@@ -13,8 +13,9 @@ import numpy as np
 from micro.firmware.boards import CORES, USUAL_CORES
 from micro.firmware.building import compiler_version, on_each, replayed, require_tools
 from micro.firmware.building import missing_tools as missing_tools
+from micro.firmware.kept_windows import load_windows, self_test_windows, windows_of
 from micro.firmware.operator_counts import with_operators
-from micro.firmware.project import load_windows, project_files, self_test_windows, windows_of
+from micro.firmware.project import project_files
 from micro.firmware.text_emulate import emulate_text
 from micro.runs.device import Judged, judge, observe
 from micro.runs.emulated import Emulated

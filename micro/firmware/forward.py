@@ -39,6 +39,11 @@ def forward_context(firmware: Firmware, parts: Sequence[str], channels: Sequence
             raise ValueError(f"forward must be one of {', '.join(PARTS)}, got {part!r}")
     front_end, decider = firmware.front_end, firmware.decider
     samples, scores, features = (part in parts for part in PARTS[:1] + PARTS[2:] + PARTS[1:2])
+    if firmware.sensor_channels is not None:
+        raise RunError(
+            "firmware with sensor_channels does not forward: its sensor gives other values than the model takes; forward "
+            "from a run without firmware.sensor_channels"
+        )
     if getattr(decider, "modes", None) is not None:
         raise RunError(
             "firmware of a run with operating modes does not forward: its sensor gives a speed beside samples; forward from a "
@@ -62,7 +67,9 @@ def forward_context(firmware: Firmware, parts: Sequence[str], channels: Sequence
     header = ",".join(map(_cell, (*names, *window, "check")))
     rate = front_end.sample_rate
     rows = rate if samples or rate is None else rate / front_end.sensor_hop
-    above = forwarded.about([part for part in PARTS if part in parts], rows, header)
+    shown = [part for part in PARTS if part in parts]
+    counts = [forwarded.COUNTS] if samples and front_end.arithmetic == "fixed" else []
+    above = forwarded.about([*shown, *counts], rows, header)
     cell = COUNT_CELL if front_end.arithmetic == "fixed" else FLOAT_CELL
     of_samples = cell * front_end.channels if samples else 0
     of_window = sum(21 if name.startswith("score") else 5 for name in window)
@@ -74,7 +81,7 @@ def forward_context(firmware: Firmware, parts: Sequence[str], channels: Sequence
         "windows": scores or features,
         "columns": len(window),
         "above": c_string(f"{above}\n{header}\n"),
-        "parts": [part for part in PARTS if part in parts],
+        "parts": shown,
         "bits": None if rows is None else round(BITS * rows * (ROW + of_samples + of_window / hop)),
     }
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any, Literal
 
+from micro.aot.block import Weights
 from micro.aot.generate import static_files
 from micro.emission.c_array import model_files
 from micro.emission.c_text import render
@@ -31,6 +32,7 @@ def assembled(
     class_names: Sequence[str] = (),
     replaced: Mapping[str, str] | None = None,
     layout: Board | None = None,
+    weights: Weights = "constant",
 ) -> dict[str, bytes]:
     """Contents of a project's files by path.
 
@@ -41,6 +43,7 @@ def assembled(
         common: Templates of files that all boards have, by path.
         class_names: Of the model's outputs, for TFLite Micro.
         replaced: Templates in place of a board's own, by these.
+        weights: Of static C, whether the model's numbers may be exchanged, together with those of its detector.
         layout: The folders and templates of a project that is for none of BOARDS; `board` is then its name in messages.
 
     Raises:
@@ -51,7 +54,7 @@ def assembled(
     made = [stage]
     if runtime == "static":
         _require_int8(tflite)
-        made.append(static_files(tflite, name))
+        made.append(static_files(tflite, name, weights=weights, with_detector=weights == "exchangeable"))
     else:
         layout.package.require(resolver_methods(read(tflite)), board)
         made.append(model_files(tflite, name, class_names=class_names, suffix=layout.cpp))
@@ -78,6 +81,9 @@ def assembled(
         around |= {
             f"examples/{file}": render(f"examples/{file}.j2", whole, FOLDER).encode() for file in layout.examples
         }
+    if context.get("tachometer") and board == "zephyr":
+        file = "sensor_zephyr_tachometer.c"
+        around[f"examples/{file}"] = render(f"examples/{file}.j2", whole, FOLDER).encode()
     return _apart([{f"{folder}/{path}": content for path, content in emitted.items()}, around])
 
 

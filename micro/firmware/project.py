@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
 
-from micro.datasets.pieces import evenly_spaced
+from micro.aot.block import Weights
 from micro.detection.detector import Detector
 from micro.detection.estimator import Estimator, Estimators
 from micro.detection.labeler import Labeler
@@ -23,12 +22,15 @@ from micro.emission.labeler import labeler_files
 from micro.emission.recognizer import recognizer_files
 from micro.emission.sensor import sources_context
 from micro.emission.summary import PERIOD, summary_files
+from micro.emission.tachometer import tachometer_files
 from micro.emission.vibration import vibration_files
 from micro.errors import RunError
 from micro.firmware.boards import BOARDS, MACHINES
 from micro.firmware.diagnosis import diagnosis_context, require_room
+from micro.firmware.exchangeable import require_exchangeable
 from micro.firmware.expected import expected
 from micro.firmware.forward import forward_context
+from micro.firmware.kept_windows import load_windows, self_test_windows, windows_of
 from micro.firmware.layout import Runtime, assembled
 from micro.firmware.pixels import pixels_context
 from micro.firmware.stage import stage_context
@@ -36,12 +38,11 @@ from micro.firmware.text_project import text_project
 from micro.firmware.vibration import vibration_context
 from micro.program.real_time import RealTime, ring_of
 from micro.runs.baseline import SCORES, calibration_sessions
-from micro.runs.device import faults_of
 from micro.runs.finished import read_run
 from micro.runs.firmware import Firmware, load_firmware
 from micro.runs.publish import write_folder
 from micro.runs.real_time import real_times
-from micro.signal import Frames, JoinedFrames, JoinedFrontEnd
+from micro.signal import Frames, JoinedFrames
 from micro.signal.joined_frames import sensed_of
 from micro.support.c_names import CNames
 from micro.support.files import sha256
@@ -74,6 +75,7 @@ def new_firmware(
     chip: str | None = None,
     clock: str | None = None,
     forward: Sequence[str] = (),
+    weights: Weights = "constant",
 ) -> tuple[Path, ...]:
     """Write a firmware project of a finished run: front end, model, last stage, a sensor to fill in, and a self-test.
 
@@ -94,6 +96,8 @@ def new_firmware(
         clock: Its clock, such as '32MHz'; None for its highest.
         forward: What the program prints in place of results, a line each, for `keras-kd record`: 'samples', 'scores' or
             'features', or several of them.
+        weights: 'constant' for a model that is compiled in for good; 'exchangeable' for one whose numbers, with those of its
+            detector, `update_model` writes as bytes for devices later. Of static C and a detector alone.
 
     Returns: the paths written. The same run gives the same bytes.
 
@@ -115,16 +119,23 @@ def new_firmware(
     """
     if board not in BOARDS:
         raise ValueError(f"board must be one of {', '.join(BOARDS)}, got {board!r}")
-    if runtime not in get_args(Runtime):
-        raise ValueError(f"runtime must be one of {', '.join(get_args(Runtime))}, got {runtime!r}")
+    for what, value, known in (("runtime", runtime, get_args(Runtime)), ("weights", weights, get_args(Weights))):
+        if value not in known:
+            raise ValueError(f"{what} must be one of {', '.join(known)}, got {value!r}")
     report, config = read_run(Path(run_folder))
     paces = real_times(report, config, None, chip, None if clock is None else parse_clock(clock, "clock"))
     if report.predictor is not None:
         if forward:
             raise RunError(f"{run_folder} is a run on text, which has no samples, features or scores to forward")
+        if weights == "exchangeable":
+            raise RunError(
+                f"{run_folder} is a run on text; weights are exchanged together with a detector's parameters"
+            )
         files = text_project(run_folder, config.firmware.name, board, runtime, windows)
         return write_folder(directory, files)
     firmware = load_firmware(run_folder)
+    if weights == "exchangeable":
+        require_exchangeable(firmware, str(run_folder), "take weights 'constant'", runtime)
     require_room(report, firmware.diagnosis, chip or config.budget.board)
     if firmware.hops is not None and runtime != "static":
         raise RunError(
@@ -151,6 +162,7 @@ def new_firmware(
             paces,
             _period(Path(run_folder)),
             forward,
+            weights,
         ),
     )
 
@@ -160,42 +172,6 @@ def _period(folder: Path) -> int:
     if not (folder / SCORES).is_file():
         return PERIOD
     return int(np.median([len(scores) for scores in calibration_sessions(folder)]))
-
-
-def load_windows(run_folder: str | Path, firmware: Firmware) -> np.ndarray:
-    """Windows of a run's test data that the run has kept, (n, window, channels) float32, without those that are not finite.
-
-    Of a run with further sources (n, samples), those of all sources.
-
-    Raises:
-        RunError: Where there are none, or the file is damaged or does not fit the firmware.
-    """
-    path = Path(run_folder) / "test_vectors.npy"
-    try:
-        kept = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError, SyntaxError, zipfile.BadZipFile) as error:
-        raise RunError(f"{path} is missing or damaged: {error}") from None
-    front_end = firmware.front_end
-    wanted: tuple[int, ...] = (front_end.sensor_window, front_end.channels)
-    words = f"{wanted[0]} samples of {wanted[1]} channels"
-    if isinstance(front_end, JoinedFrontEnd):
-        wanted = (front_end.samples,)
-        words = f"{wanted[0]} samples of all sources"
-    if not isinstance(kept, np.ndarray) or kept.dtype.kind != "f" or kept.shape[1:] != wanted:
-        what = f"{kept.dtype} {kept.shape}" if isinstance(kept, np.ndarray) else "an archive"
-        raise RunError(f"{path} is damaged: it holds {what}, not windows of {words}")
-    kept = kept.astype(np.float32)
-    finite = kept[np.isfinite(kept.reshape(len(kept), -1)).all(axis=1)]
-    if not len(finite):
-        raise RunError(f"{path} is damaged: no window has finite samples only")
-    return np.asarray(finite)
-
-
-def self_test_windows(firmware: Firmware, kept: np.ndarray, count: int) -> np.ndarray:
-    """`count` of the windows, evenly among those without a sensor fault, or among all if those are too few."""
-    scored = kept[faults_of(firmware.decider, windows_of(firmware, kept)) == 0]
-    chosen = scored if len(scored) >= count else kept
-    return np.asarray(chosen[evenly_spaced(len(chosen), count)])
 
 
 def project_files(
@@ -210,34 +186,50 @@ def project_files(
     paces: Sequence[RealTime | str] = (),
     period: int = PERIOD,
     forward: Sequence[str] = (),
+    weights: Weights = "constant",
 ) -> dict[str, bytes]:
     """Contents of a project's files by path; ValueError where two files would have one path.
 
     `image_size` is the height and width of pictures, whose pixels are the sensor's samples. `channels` are the names of a
     sample's, of the main source and of each further one. `paces` say whether it keeps up with its sensor. `period` is how many
-    windows a summary is proposed to have. `forward` is what the program prints in place of results.
+    windows a summary is proposed to have. `forward` is what the program prints in place of results. `weights` are as of
+    `new_firmware`.
     """
     graph, digest = read(firmware.deployed), sha256(firmware.deployed)
     context = _context(firmware, frames, name, digest, board, runtime, channels)
-    context |= {**pixels_context(firmware.front_end, image_size), **_pace(firmware, paces)}
+    exchangeable = weights == "exchangeable"
+    context |= {
+        "exchangeable": exchangeable,
+        **pixels_context(firmware.front_end, image_size),
+        **_pace(firmware, paces),
+    }
     common = COMMON
     if forward:
         inputs = firmware.newest(np.zeros((1, *firmware.front_end.shape), np.int8)).size
         context["forward"] = forward_context(firmware, forward, channels[0] if channels else (), inputs)
         common = {**COMMON, "app.c": "common/forward.c.j2"}
-    stage = stage_files(firmware, graph, digest, name)
+    stage = stage_files(firmware, graph, digest, name, exchangeable=exchangeable)
     if context["summarizes"] and isinstance(firmware.decider, Detector):
         around = (firmware.hops or firmware.front_end, firmware.decider, digest, name, firmware.commissioning)
-        stage |= summary_files(*around, vibration=firmware.vibration is not None, period=period)
+        vibrates = firmware.vibration is not None
+        stage |= summary_files(*around, vibration=vibrates, period=period, exchangeable=exchangeable)
     if firmware.vibration is not None:
         stage |= vibration_files(firmware.vibration, digest, name, context["stage"])
+    if firmware.tachometer is not None:
+        modes = getattr(firmware.decider, "modes", None)
+        ranges = None if modes is None else modes.ranges
+        stage |= tachometer_files(firmware.tachometer, firmware.front_end, ranges, name)
     if firmware.diagnosis is not None:
         stage |= diagnosis_files(firmware.diagnosis.monitor, name)
-    return assembled(stage, firmware.deployed, context, common, board, runtime, class_names=class_names)
+    return assembled(
+        stage, firmware.deployed, context, common, board, runtime, class_names=class_names, weights=weights
+    )
 
 
-def stage_files(firmware: Firmware, graph: Graph, digest: str, name: str) -> dict[str, bytes]:
-    """Front end and last stage."""
+def stage_files(
+    firmware: Firmware, graph: Graph, digest: str, name: str, *, exchangeable: bool = False
+) -> dict[str, bytes]:
+    """Front end and last stage; `exchangeable` where the weights of a detector's model are."""
     around = (firmware.hops or firmware.front_end, firmware.scaling)
     if isinstance(firmware.decider, Recognizer):
         return recognizer_files(*around, firmware.decider, graph, digest, name)
@@ -245,15 +237,8 @@ def stage_files(firmware: Firmware, graph: Graph, digest: str, name: str) -> dic
         return estimator_files(*around, firmware.decider, graph, digest, name)
     if isinstance(firmware.decider, Labeler):
         return labeler_files(*around, firmware.decider, graph, digest, name)
-    return detector_files(*around, firmware.decider, graph, digest, name, firmware.commissioning)
-
-
-def windows_of(firmware: Firmware, kept: np.ndarray) -> Frames:
-    """Windows that a run has kept, as the firmware takes them: ADC counts, or float32."""
-    front_end = firmware.front_end
-    if isinstance(front_end, JoinedFrontEnd):
-        return front_end.counts(front_end.frames_of(kept))
-    return front_end.filtered_each(kept)
+    parts = (*around, firmware.decider, graph, digest, name, firmware.commissioning, firmware.sensor_channels)
+    return detector_files(*parts, exchangeable=exchangeable)
 
 
 def _sources(firmware: Firmware, samples: Frames, name: str, channels: Sequence[Sequence[str]]) -> dict[str, Any]:
@@ -300,6 +285,8 @@ def _context(
         "channel_names": channels[0] if channels else (),
         **_sources(firmware, samples, name, channels[1:]),
         "decimate": front_end.decimate,
+        "tachometer": firmware.tachometer,
+        "sensor_channels": firmware.sensor_channels,
         "speed_channel": getattr(front_end, "orders", None) == "channel",
         "sample_rate": front_end.sample_rate,
         "machines": MACHINES,
@@ -314,6 +301,7 @@ def _context(
         "title": layout.title,
         "folder": layout.sources.format(name=name),
         "examples": layout.examples,
+        "faster": layout.faster,
         "pins": front_end.channels,
     }
 

@@ -45,4 +45,4 @@ def stage_context(decider: Decider) -> dict[str, Any]:
         "summarizes": monitored,
         "predicts": bool(decider.score.places),
     }
-    return {**PLAIN_STAGE, **own, "modes": modes_context(decider.modes)}
+    return {**PLAIN_STAGE, **own, "modes": modes_context(decider.modes), "off": any(decider.off_rms)}

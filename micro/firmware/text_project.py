@@ -71,6 +71,7 @@ def text_project_files(
         "hops": False,
         "forward": None,
         "learns": False,
+        "exchangeable": False,
         "vibration": None,
         "diagnosis": None,
         "image_size": None,

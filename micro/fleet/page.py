@@ -8,6 +8,7 @@ import numpy as np
 
 from micro.config import Task
 from micro.fleet.results import AssetResult, metric_names
+from micro.runs.assessment.words import METRIC_NAMES
 from micro.runs.verdict import GRADES
 from micro.support.html import chart, drawing, figure, page
 
@@ -49,6 +50,7 @@ def render_fleet(rows: Sequence[AssetResult], job: str, task: Task, targets: Seq
         **{grade: [row for row in done if row.verdict == grade] for grade in GRADES},
         metrics=metrics,
         words=METRIC_WORDS,
+        short_names=METRIC_NAMES,
         charts=charts,
     )
 

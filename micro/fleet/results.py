@@ -10,6 +10,7 @@ from typing import Literal
 
 from micro.config import Task
 from micro.runs.report_parts import METRICS, OF_LABEL, OF_SEVERAL, of_target
+from micro.runs.verdict import REFUSED
 
 # A machine's numbers in the table, besides its name and state.
 FIGURES = ("flash", "ram", "macs", "threshold")
@@ -21,7 +22,7 @@ class AssetResult:
 
     `metrics` and `teacher` are those of its test, of the student on the chip and of the shared teacher; `flash` and `ram` are
     bytes of the .tflite and of its arena on a 32-bit chip, as `check` compares it; `budget` says whether both fit the
-    config's, None without one. `verdict` is 'good', 'doubtful' or 'unusable', and `reasons` say why.
+    config's, None without one. `verdict` is 'good', 'doubtful', 'inconclusive' or 'unusable', and `reasons` say why.
     """
 
     asset: str
@@ -60,6 +61,11 @@ class FleetResult:
     def unusable(self) -> tuple[str, ...]:
         """Names of the machines with a firmware of no use."""
         return tuple(row.asset for row in self.rows if row.verdict == "unusable")
+
+    @property
+    def refused(self) -> tuple[str, ...]:
+        """Names of the machines with a firmware of no use, and of those whose test is too small to tell."""
+        return tuple(row.asset for row in self.rows if row.verdict in REFUSED)
 
     @property
     def failed(self) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ class Columns:
         sequence: Place of the sequence number.
         clock: Place of the board's own clock, if it is recorded as the time.
         checked: Whether the last cell is a check of the others.
-        window: Places of status and score of the window that a sample ends.
+        window: Places of the status and the scores of the window that a sample ends.
         named: Whether the source said the names.
     """
 
@@ -26,7 +26,7 @@ class Columns:
     sequence: int | None = None
     clock: int | None = None
     checked: bool = False
-    window: tuple[int, int] | None = None
+    window: tuple[int, ...] | None = None
     named: bool = True
 
     @property
@@ -44,7 +44,7 @@ class Row:
         restarted: Whether the board or the connection began again before it.
         sequence: Its number by the board.
         clock: The board's own time as it came.
-        window: Status and score of the window that it ends, where the board says them.
+        window: Status and scores of the window that it ends, where the board says them.
     """
 
     texts: tuple[str, ...]
@@ -52,7 +52,7 @@ class Row:
     restarted: bool = False
     sequence: int | None = None
     clock: str = ""
-    window: tuple[int, int] | None = None
+    window: tuple[int, ...] | None = None
 
     @property
     def values(self) -> tuple[float, ...]:

@@ -14,8 +14,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 FIRST, LAST = "seq", "check"
+# Beside the parts: samples are counts of the converter, not values in a unit.
+COUNTS = "counts"
 # Values of a window in the row of the sample that ends it; channels cannot be called so.
 STATUS, SCORE = "status", "score"
+# Of several numbers or labels each has one.
+SCORES = re.compile(rf"{SCORE}[0-9]*")
 ABOUT = re.compile(r"(# keras-kd forward 1, ([a-z, ]+?)(?:, ([0-9.e+-]+) Hz)?,) ([0-9]+)")
 # Rows are counted in 32 bits.
 TURN = 1 << 32
@@ -23,7 +27,10 @@ TURN = 1 << 32
 
 @dataclass(frozen=True)
 class Forward:
-    """What firmware says of the rows that it sends: `parts` such as 'samples' and 'scores', and rows a second, if it knows."""
+    """What firmware says of the rows that it sends: `parts` such as 'samples' and 'scores', and rows a second, if it knows.
+
+    'counts' among the parts says that samples are the converter's counts, as firmware in fixed point takes them.
+    """
 
     parts: tuple[str, ...]
     rate: float | None
@@ -63,6 +70,28 @@ def said(line: str, header: str) -> Forward | None:
 def is_header(names: Sequence[str]) -> bool:
     """Whether names are those of forwarded rows."""
     return len(names) > 2 and (names[0], names[-1]) == (FIRST, LAST)
+
+
+def window_places(said: Forward | None, names: Sequence[str]) -> tuple[int, ...]:
+    """Places of what rows of samples say of the windows that they end: status, scores, class and features, no channels."""
+    if said is None or "samples" not in said.parts or STATUS not in names:
+        return ()
+    return tuple(range(names.index(STATUS), len(names) - 1))
+
+
+def score_places(said: Forward | None, names: Sequence[str]) -> tuple[int, ...] | None:
+    """Those of the status and of the scores, one or several, where rows of samples have them.
+
+    Examples:
+        >>> from micro.live.forwarded import Forward, score_places
+        >>> names = ["seq", "x", "status", "score0", "score1", "f0", "check"]
+        >>> score_places(Forward(("samples", "scores", "features"), 100.0), names)
+        (2, 3, 4)
+    """
+    if said is None or "scores" not in said.parts:
+        return None
+    places = window_places(said, names)
+    return tuple(place for place in places if names[place] == STATUS or SCORES.fullmatch(names[place])) or None
 
 
 def check(content: bytes) -> int:

@@ -197,10 +197,9 @@ class RowReader:
         checked = self.forward is not None
         sequence = names.index(forwarded.FIRST) if forwarded.FIRST in names else None
         clock = next((place for place, name in enumerate(names) if CLOCK.match(name) and place != sequence), None)
-        window = None
-        if self.forward is not None and {"samples", "scores"} <= set(self.forward.parts):
-            window = (names.index(forwarded.STATUS), names.index(forwarded.SCORE))
-        special = {sequence, clock, *(window or ())} | ({len(names) - 1} if checked else set())
+        beside = forwarded.window_places(self.forward, names)
+        window = forwarded.score_places(self.forward, names)
+        special = {sequence, clock, *beside} | ({len(names) - 1} if checked else set())
         channels = tuple(place for place in range(len(names)) if place not in special)
         if named and self.given:
             missing = next((name for name in self.given if name not in names), None)
@@ -236,7 +235,7 @@ class RowReader:
         taken = ["" if math.isnan(values[place] or 0.0) else cells[place] for place in columns.channels]
         window = None
         if of_window and all(cells[place] for place in of_window):
-            window = (int(cells[of_window[0]]), int(cells[of_window[1]]))
+            window = tuple(int(cells[place]) for place in of_window)
         numbered = columns.sequence
         row = Row(
             tuple(taken),

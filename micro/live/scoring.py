@@ -11,6 +11,7 @@ import numpy as np
 from micro.datasets.recording import stream_windows
 from micro.detection.outcome import decided, real_scores
 from micro.errors import DataError, RunError
+from micro.live import forwarded
 from micro.live.columns import Row
 from micro.live.remembered import Remembered
 from micro.live.rows import RowReader
@@ -78,6 +79,7 @@ class LiveScorer:
             DataError: Where the source has other channels or another rate than the run.
         """
         places = self._placed(reader, rate)
+        kind = self._kind(reader)
         found: list[Scored] = []
         for row, number in rows:
             if self._next is None or number != self._next:
@@ -91,7 +93,7 @@ class LiveScorer:
                     self._seen.forget()
             self._next = number + 1
             values = row.values
-            self._samples.append(np.array([values[place] for place in places], np.float32))
+            self._samples.append(np.array([values[place] for place in places], kind))
             front_end = self.firmware.front_end
             if row.window is not None:
                 self._end_with_the_board()
@@ -105,6 +107,16 @@ class LiveScorer:
                 self._ended += 1
                 self._forget()
         return found
+
+    def _kind(self, reader: RowReader) -> type[np.generic]:
+        """Of samples: counts of the converter, where the board says that it sends these, or values in the unit of training."""
+        if reader.forward is None or forwarded.COUNTS not in reader.forward.parts:
+            return np.float32
+        if self.firmware.front_end.arithmetic != "fixed":
+            raise DataError(
+                f"the board sends counts of its converter, and {self.name} takes values in the unit of its training data"
+            )
+        return np.int16
 
     @property
     def _filters(self) -> bool:
@@ -146,11 +158,10 @@ class LiveScorer:
         self._seen.add((seen.features, seen.outputs), status, faulty=bool(faulty[-1]))
         self.windows += 1
         differs = ""
-        compares = row.window is not None and np.ndim(raw) == 0 and self._exact
-        self.compared += compares
-        if compares and row.window is not None and row.window[1] != int(raw):
-            self.differing += 1
-            differs = f"the board has a score of {row.window[1]} where it should be {int(raw)}"
+        if row.window is not None and self._exact:
+            self.compared += 1
+            differs = _differing(row.window[1:], tuple(map(int, np.atleast_1d(raw))))
+            self.differing += bool(differs)
         real = real_scores(firmware.decider, outcome.scores[-1:])[0]
         judged = faulty[-1] == 0 and np.ndim(real) == 0
         return Scored(number, status.name.lower(), float(real) if judged else None, differs)
@@ -173,6 +184,15 @@ class LiveScorer:
             if rate is not None and self.rate is not None and is_another(rate, self.rate):
                 raise DataError(f"{self.name} is of {self.rate:g} samples a second, and the source gives {rate:g}")
         return self._places
+
+
+def _differing(said: tuple[int, ...], own: tuple[int, ...]) -> str:
+    """Where the board's scores of a window are others."""
+    if said == own:
+        return ""
+    if len(own) == 1:
+        return f"the board has a score of {', '.join(map(str, said))} where it should be {own[0]}"
+    return f"the board has scores of {', '.join(map(str, said))} where they should be {', '.join(map(str, own))}"
 
 
 def live_scorer(run_folder: str | Path) -> LiveScorer:

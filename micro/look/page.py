@@ -19,7 +19,7 @@ def render_look(survey: Survey, suggestion: Suggestion, title: str) -> bytes:
 def _signals(file: Surveyed) -> dict[str, str]:
     """One file's first channels below each other."""
     shown = len(file.curves)
-    drawn, panels = stacked(shown, 7.2, 0.6 + 1.1 * shown)
+    drawn, panels = stacked(shown, 0.6 + 1.1 * shown)
     for channel, curve, axes in zip(file.channels, file.curves, panels):
         at, low, high = curve
         axes.fill_between(at / (file.rate or 1.0), low, high, linewidth=0.6, color="#2b5f9e")

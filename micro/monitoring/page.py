@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 # Features in the picture, and how far one must have moved, in standard deviations of sessions, to be named as moved.
 MOST_FEATURES, FAR = 12, 3.0
 # Of a feature's name in the picture.
-MOST_LETTERS = 54
+MOST_LETTERS = 34
 BEFORE, NOW, FAULTY = "#777777", "#0b6e99", "#b3261e"
 GRADES: dict[Advice, str] = {
     "steady": "good",
@@ -146,7 +146,7 @@ def _moved(seen: Seen | None) -> list[tuple[str, float]]:
 
 def scores_chart(found: Monitoring, seen: Seen) -> dict[str, str]:
     """Quartiles of the scores, session by session, calibration first."""
-    drawn, axes = figure(7.2, 3.2)
+    drawn, axes = figure(3.2)
     quartiles = np.concatenate([seen.reference.quartiles, seen.log.quartiles])
     _both(axes, seen, lambda x, side, color: _band(axes, x, side, color))
     axes.axhline(found.threshold, color="black", linewidth=0.8, linestyle="--")
@@ -167,7 +167,7 @@ def _band(axes: Axes, x: np.ndarray, side: Side, color: str) -> None:
 
 def rates_chart(found: Monitoring, seen: Seen) -> dict[str, str]:
     """Windows above the threshold, session by session, beside those of the run's test."""
-    drawn, axes = figure(7.2, 2.8)
+    drawn, axes = figure(2.8)
     _both(axes, seen, lambda x, side, color: axes.bar(x, 100 * side.rates, color=color, width=0.8))
     says = f"Windows of each {seen.noun} above the threshold. Gray: {_reference(seen)}; blue: the log."
     if found.rate is not None:
@@ -188,7 +188,7 @@ def rates_chart(found: Monitoring, seen: Seen) -> dict[str, str]:
 
 def histogram_chart(found: Monitoring, seen: Seen) -> dict[str, str]:
     """How scores are distributed: calibration, the recent log, and the run's faulty test windows."""
-    drawn, axes = figure(7.2, 3.2)
+    drawn, axes = figure(3.2)
     recent = seen.recent_counts if seen.recent_counts.sum() else seen.log.counts
     lines = [(_reference(seen), seen.reference.counts, BEFORE), ("log, recent", recent, NOW)]
     if seen.test is not None and seen.test[1].sum():
@@ -202,7 +202,7 @@ def histogram_chart(found: Monitoring, seen: Seen) -> dict[str, str]:
     axes.axvline(found.threshold, color="black", linewidth=0.8, linestyle="--")
     logarithmic(axes, "x")
     axes.set(xlabel="score", ylabel="windows, %")
-    axes.legend(frameon=False, fontsize=8)
+    axes.legend(frameon=False, fontsize=9)
     says = (
         f"Windows by score, in bins that are parts of the threshold (dashed, {found.threshold:.4g}); the first and the last "
         "bin hold all that is beyond them."
@@ -216,11 +216,11 @@ def moved_chart(seen: Seen) -> dict[str, str] | None:
         return None
     by = seen.moved
     order = np.argsort(-np.abs(by), kind="stable")[:MOST_FEATURES]
-    drawn, axes = figure(7.2, 0.9 + 0.26 * len(order))
+    drawn, axes = figure(0.9 + 0.26 * len(order))
     places = np.arange(len(order))
     axes.barh(places, by[order], color=[FAULTY if abs(by[n]) >= FAR else NOW for n in order])
     axes.axvline(0, color="black", linewidth=0.8)
-    axes.set_yticks(places, [plain(_short(seen.features[n])) for n in order], fontsize=8)
+    axes.set_yticks(places, [plain(_short(seen.features[n])) for n in order], fontsize=9)
     axes.invert_yaxis()
     axes.set_xlabel(f"moved, in standard deviations of {seen.noun}s")
     says = (

@@ -58,7 +58,7 @@ def recalibrate(run_folder: str | Path, monitoring: Monitoring, out: str | Path)
     if out.exists():
         raise RunError(f"{out} exists; choose another folder for the recalibrated run")
     settings = config.detect.model_dump(exclude={"false_alarm_rate", "method"})
-    settings["saturation"] = former.saturation
+    settings |= {"saturation": former.saturation, "off_rms": former.off_rms}
     detector = make_detector(former.score, threshold, **settings)
     changes = {
         "recalibration": _record(report, monitoring.threshold, threshold, calibration),

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_kd.training import build_optimizer
 from micro.errors import ConversionError
 from micro.keras_graph.accept import accept
 from micro.keras_graph.calibration_data import Samples
@@ -133,6 +134,11 @@ class QuantizationAware(keras.Model):
             # For `compile`, which takes losses and metrics by them.
             self.output_names = list(self.program.outputs_in.names)
         self.built = True
+
+    def make_train_function(self, force: bool = False) -> Any:
+        """The function of training steps, as the backend's own trainer makes it, with an optimizer that is built."""
+        build_optimizer(self)
+        return super().make_train_function(force)
 
     @property
     def output_activation(self) -> str:

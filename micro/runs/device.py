@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +13,11 @@ from micro.detection.commissioning import Commissioning, Refusal, Refused
 from micro.detection.detector import Detector, Status, require_modes
 from micro.detection.estimator import Estimate, Estimators
 from micro.detection.labeler import Labeler, Labeling, reported_labels
+from micro.detection.mounted_sensor import MountedSensor
 from micro.detection.outcome import Decider, decided, real_scores
 from micro.detection.recognizer import NO_CLASS, Recognition
 from micro.detection.sensor import Fault, faults
+from micro.emission.mounted_sensor import main_front_end
 from micro.runs.commissioned import commissioned
 from micro.runs.evaluate import run_inputs
 from micro.runs.firmware import Firmware, load_firmware
@@ -66,6 +68,7 @@ def simulate(
     samples: np.ndarray,
     sources: Mapping[str, np.ndarray] | None = None,
     speed: np.ndarray | None = None,
+    sensor: MountedSensor | None = None,
 ) -> list[Decision]:
     """The firmware's decisions on a recording, the same as the emitted C's.
 
@@ -73,6 +76,7 @@ def simulate(
         samples: (n, channels) or (n,) in the unit of training; for a 'fixed' front end also int16, as the converter gives them.
         sources: Of a run with further sources the samples of each by its name, at its rate and from the same moment on.
         speed: Of a run with operating modes the value of its column at each sample, (n,), in the column's unit.
+        sensor: The device's own, of firmware with `sensor_channels`; `samples` are then as it gives them, (n, its channels).
 
     Raises:
         RunError: If the folder is no finished run or has no firmware.
@@ -87,7 +91,9 @@ def simulate(
         ...     print(error)
         runs/pump is not a finished run: ...
     """
-    return decisions(load_firmware(run_folder), samples, sources, speed)
+    firmware = load_firmware(run_folder)
+    given = samples if sensor is None else _mounted(firmware, sensor, samples)
+    return decisions(firmware, given, sources, speed)
 
 
 def decisions(
@@ -119,6 +125,19 @@ def decisions(
         )
         for end, score, fault, status, number in zip(ends, real, judged.faulty, judged.statuses, judged.classes)
     ]
+
+
+def _mounted(firmware: Firmware, sensor: MountedSensor, samples: np.ndarray) -> np.ndarray:
+    """Samples of a device's own sensor as the model takes them."""
+    main = main_front_end(firmware.front_end)
+    fixed = main.arithmetic == "fixed"
+    if firmware.sensor_channels != sensor.channels or len(sensor.scales) != main.channels or sensor.fixed != fixed:
+        raise ValueError(
+            f"the firmware takes {main.channels} channels of a sensor with {firmware.sensor_channels or 'no'} of its own, this "
+            f"one has {sensor.channels} for {len(sensor.scales)}{', in counts' if sensor.fixed else ''}"
+        )
+    columns = _columns(samples, sensor.channels, "samples")
+    return sensor.apply(replace(main, channels=sensor.channels).counts(columns) if sensor.fixed else columns)
 
 
 def _columns(samples: np.ndarray, channels: int, what: str) -> np.ndarray:
@@ -228,7 +247,8 @@ def faults_of(decider: Decider, frames: Frames) -> np.ndarray:
         used = source.used()
         # Limits of saturation are the main source's. The last is of windows without one of this source.
         own = np.append(faults(_NO_LIMITS, used.frames), int(Fault.SOURCE))[used.chosen]
-        faulty = np.where(faulty == 0, own, faulty)
+        none = (faulty == 0) | ((faulty == Fault.MACHINE_OFF) & (own != 0))
+        faulty = np.where(none, own, faulty)
     return faulty
 
 

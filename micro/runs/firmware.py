@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from micro.config import Config
+from micro.config.tachometer import tachometer_for
 from micro.detection.commissioning import Commissioning
 from micro.detection.detector import Detector
 from micro.detection.estimator import Estimator, Estimators
@@ -23,6 +24,7 @@ from micro.signal import AnyFrontEnd, Frames, FrontEnd, Hops, JoinedFrontEnd, Sc
 from micro.signal.bearing_monitor import Diagnosing
 from micro.signal.joined import int8_of
 from micro.signal.learned import as_scaling
+from micro.signal.tachometer import Tachometer
 from micro.signal.velocity import Vibration
 from micro.support.wording import counted
 from micro.tflite.graph import read
@@ -38,7 +40,8 @@ class Firmware:
     `step` is the model as one that takes the rows of a hop, where the chip runs that one in place of `tflite`. From the first
     whole window on both give the same. With `commissioning` the detector learns scaling and threshold of its machine from the
     first windows after a reset. `vibration` is what is measured next to all that, which nothing else depends on, and
-    so is `diagnosis`.
+    so is `diagnosis`. `tachometer` is the pin from which the speed of a shaft comes, where there is one.
+    `sensor_channels` are those of a device's own sensor, of which its records tell; None where they do not.
     """
 
     front_end: AnyFrontEnd
@@ -49,6 +52,8 @@ class Firmware:
     commissioning: Commissioning | None = None
     vibration: Vibration | None = None
     diagnosis: Diagnosing | None = None
+    tachometer: Tachometer | None = None
+    sensor_channels: int | None = None
 
     @property
     def hops(self) -> Hops | None:
@@ -132,7 +137,15 @@ def load_firmware(run_folder: str | Path) -> Firmware:
         # Of a machine that is not known yet, with which the self-test runs.
         scaling = as_scaling(report.features, learns.prior.learned)
     measured = (_vibration_of(report, config, decider), diagnosing_of(report.bearing, report.data.channels))
-    return Firmware(report.features, scaling, content, decider, _step_of(folder, config), learns, *measured)
+    pulses = config.firmware.pulses_per_revolution
+    about = (
+        _step_of(folder, config),
+        learns,
+        *measured,
+        tachometer_for(pulses, config.features, config.modes),
+        config.firmware.sensor_channels,
+    )
+    return Firmware(report.features, scaling, content, decider, *about)
 
 
 def _vibration_of(report: RunReport, config: Config, decider: Decider) -> Vibration | None:

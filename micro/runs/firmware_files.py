@@ -12,6 +12,7 @@ import numpy as np
 
 from micro.config import Config
 from micro.datasets.prepared import Prepared
+from micro.datasets.standing import detector_limits
 from micro.detection.commissioning import LIMIT_FRACTION, THRESHOLD_FRACTION, Commissioning
 from micro.detection.detector import Detector, make_detector, stand_in, with_modes
 from micro.detection.estimator import Estimator, Estimators
@@ -49,6 +50,7 @@ def chip_detector(
     if data.task in ("multilabel", "regression", "sequence"):
         return None
     settings = _in_counts(config.detect.model_dump(exclude={"false_alarm_rate", "method"}), data)
+    settings["off_rms"] = detector_limits(config.detect.off_rms, data.channels, config.features, data.features)
     if threshold is None:
         score = margin_score(tflite, [data.class_names.index(name) for name in data.healthy_classes])
         threshold = Threshold(0.0, "the most likely class is a fault")

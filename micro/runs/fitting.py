@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_kd.layers import activation_of
+from keras_kd.training import build_optimizer
 from micro.config import OF_CLASSES, ModelConfig, Task
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def fit(
         # On several devices TensorFlow refuses more than one (Keras 3.15, a placeholder without a value).
         steps_per_execution=1 if tf.distribute.has_strategy() else STEPS_AT_A_TIME,
     )
+    build_optimizer(trained)
     fitted = trained.fit(
         x,
         y,

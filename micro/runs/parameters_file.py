@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from micro.detection.detector import Detector
 from micro.detection.modes import NO_THRESHOLD
+from micro.detection.mounted_sensor import MountedSensor
 from micro.detection.record import Parameters
-from micro.emission.parameters import parameters_of
+from micro.emission.mounted_sensor import main_front_end
+from micro.emission.parameters import FIXED_IN_FIRMWARE, parameters_of
 from micro.errors import RunError
 from micro.runs.finished import read_run
 from micro.runs.firmware import Firmware, load_firmware, not_for_a_chip
 from micro.runs.run_report import RunReport
+from micro.runs.sensor_file import read_sensor
 from micro.support.files import sha256, write_bytes
 from micro.support.wording import counted
 from micro.tflite.graph import read
 
 # The ending of the file in a recalibrated run's firmware folder.
 PARAMETERS = "_parameters.bin"
-# What a detector has besides that a record does not hold.
-FIXED_IN_FIRMWARE = ("min_hits", "history", "clear_after", "saturation", "max_saturated")
 
 
 @dataclass(frozen=True)
@@ -46,13 +47,17 @@ class Update:
     @property
     def says(self) -> str:
         """What changes, in words."""
-        before, after = _spelled(self.former_threshold), _spelled(self.threshold)
+        before, after = spelled(self.former_threshold), spelled(self.threshold)
         threshold = f"threshold {after} as it was" if before == after else f"threshold {before} to {after}"
         return f"{threshold}, scaling of {self.rescaled} of {counted(self.features, 'feature')}"
 
 
 def update_parameters(
-    run_folder: str | Path, firmware_from: str | Path, out: str | Path, counter: int | None = None
+    run_folder: str | Path,
+    firmware_from: str | Path,
+    out: str | Path,
+    counter: int | None = None,
+    sensor: str | Path | None = None,
 ) -> Update:
     """Write a record of a run's threshold and scaling for devices whose firmware was made from another run.
 
@@ -61,6 +66,8 @@ def update_parameters(
         firmware_from: The run that their firmware was made from. It must have the same model, front end and score.
         out: The file to write.
         counter: Of two records a device keeps the one with the higher; None for the times that the run was recalibrated, or 1.
+        sensor: A TOML file that describes the device's own sensor, for firmware with `sensor_channels`; None for that of the
+            firmware. With it the record is of format 2.
 
     Raises:
         RunError: Naming what differs and needs new firmware, or for a folder that is no finished run with a detector.
@@ -70,11 +77,12 @@ def update_parameters(
         >>> micro.update_parameters("runs/rig", "runs/rig", "rig_parameters.bin").says
         'threshold ... as it was, scaling of 0 of ... features'
     """
-    new, old = (_with_detector(Path(folder)) for folder in (run_folder, firmware_from))
+    new, old = (load_with_detector(Path(folder)) for folder in (run_folder, firmware_from))
     if counter is None:
         counter = usual_counter(RunReport.read(Path(run_folder)))
     made, former = run_parameters(new, counter), run_parameters(old)
     _require_same(str(run_folder), new, made, str(firmware_from), old, former)
+    made = made if sensor is None else replace(made, sensor=sensor_of(old, sensor, str(firmware_from)))
     pairs = [
         pair
         for one, other in zip(made.scalings, former.scalings, strict=True)
@@ -82,7 +90,22 @@ def update_parameters(
     ]
     path = write_bytes(out, made.to_bytes())
     rescaled = sum(one != other for one, other in pairs)
-    return Update(path, counter, _real_threshold(old), _real_threshold(new), rescaled, len(pairs))
+    return Update(path, counter, real_threshold(old), real_threshold(new), rescaled, len(pairs))
+
+
+def sensor_of(firmware: Firmware, file: str | Path, firmware_from: str) -> MountedSensor:
+    """A device's own sensor from a file, for firmware of a run that is named in messages.
+
+    Raises:
+        RunError: For firmware whose records tell nothing of a sensor, and as `read_sensor`.
+    """
+    if firmware.sensor_channels is None:
+        raise RunError(
+            f"firmware of {firmware_from} takes no sensor from a record, which its firmware.sensor_channels did not ask for; "
+            "make new firmware with it"
+        )
+    main = main_front_end(firmware.front_end)
+    return read_sensor(file, main.channels, firmware.sensor_channels, fixed=main.arithmetic == "fixed")
 
 
 def parameters_record(run_folder: Path) -> bytes | None:
@@ -105,7 +128,8 @@ def usual_counter(report: RunReport) -> int:
     return 1 if report.recalibration is None else report.recalibration.times
 
 
-def _real_threshold(firmware: Firmware) -> float | tuple[float, ...]:
+def real_threshold(firmware: Firmware) -> float | tuple[float, ...]:
+    """The threshold in real units, of operating modes one each, NaN of a mode without one."""
     assert isinstance(firmware.decider, Detector)
     modes, unit = firmware.decider.modes, firmware.decider.score.unit
     if modes is None:
@@ -113,14 +137,15 @@ def _real_threshold(firmware: Firmware) -> float | tuple[float, ...]:
     return tuple(math.nan if alarm == NO_THRESHOLD else alarm * unit for alarm, _ in modes.thresholds)
 
 
-def _spelled(threshold: float | tuple[float, ...]) -> str:
+def spelled(threshold: float | tuple[float, ...]) -> str:
     """A threshold in words, of operating modes one behind the other."""
     if isinstance(threshold, tuple):
         return " | ".join("none" if math.isnan(each) else f"{each:.6g}" for each in threshold)
     return f"{threshold:.6g}"
 
 
-def _with_detector(folder: Path) -> Firmware:
+def load_with_detector(folder: Path) -> Firmware:
+    """The firmware of a run with a detector that learns nothing itself; RunError for another one."""
     firmware = load_firmware(folder)
     if not isinstance(firmware.decider, Detector):
         raise RunError(f"{folder} has no detector, and a record holds a detector's threshold and scaling")

@@ -65,7 +65,7 @@ OneOrSeveralEstimators = Annotated[
 class Part(BaseModel):
     """A part of a report: what was never set is not written, and keys that are not known here are kept."""
 
-    model_config = ConfigDict(frozen=True, extra="allow", populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="allow", populate_by_name=True, defer_build=True)
 
 
 class WindowCounts(Part):
@@ -117,7 +117,7 @@ class DataReport(Part):
 
     Pictures have no sample rate, but an `image_size`, height and width. `channels` and `sample_rate` are the main source's,
     where there are further `sources`. `recordings` are those of the test. `divided` has a row for each recording, of more
-    than a thousand none. `unjudged` says of operating modes how many windows of all recordings are of none,
+    than a thousand none. `unjudged` says in how many windows of all recordings the machine is off, or of no operating mode,
     `recorded` when and for how long recordings were made.
     """
 

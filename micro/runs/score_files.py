@@ -27,6 +27,7 @@ from micro.datasets.regression import load_to_score
 from micro.datasets.sources import join
 from micro.datasets.speeds import modes_of, speed_column
 from micro.datasets.split import file_scalings
+from micro.datasets.standing import Standing, detector_limits
 from micro.datasets.views import Views
 from micro.detection.detector import Detector, Status, decide
 from micro.detection.estimator import Estimator, Estimators
@@ -42,7 +43,7 @@ from micro.runs.student_scores import Student, load_student, scores_in_parts
 from micro.signal import AnyFrontEnd, Scaling
 
 FAULT = "sensor fault"
-# What is said of windows that a detector with operating modes does not judge.
+# What is said of windows that a detector does not judge as the machine is off, or of no operating mode.
 NOT_JUDGED = {int(Fault.MACHINE_OFF): "machine off", int(Fault.UNKNOWN_MODE): "unknown mode"}
 
 
@@ -70,7 +71,7 @@ class Scored:
             score or a threshold.
         alarm: Whether the detector is in alarm after it, as the firmware is: k of the last n windows of its file.
         result: 'alarm' or 'ok', a classifier's likeliest class, the labels that are likelier than not, joined by '+', 'none'
-            where there are none, 'estimate', 'sensor fault', or of operating modes 'machine off' or 'unknown mode'.
+            where there are none, 'estimate', 'sensor fault', 'machine off', or of operating modes 'unknown mode'.
         recognized: The class that the firmware's recognizer reports after it, '' where it reports none; None where the
             firmware has no recognizer.
         low, high: Ends of the interval around a regression's number.
@@ -201,7 +202,7 @@ def read_to_score(run_folder: str | Path, files: Sequence[str | Path], *, channe
     else:
         last = config.features.speed_column is not None
         speed = speed_column(config)
-        if speed in channels and not last:
+        if speed is not None and speed.name in channels and not last:
             speed = None  # a run of an earlier version, of which the speed of the bearing's shaft was a channel
         recordings, found, notes = table.load(tables, window, channels, names, speed, last=last)
     if not channels and len(found) != 1:
@@ -215,7 +216,9 @@ def read_to_score(run_folder: str | Path, files: Sequence[str | Path], *, channe
     for recording in joined.recordings:
         _require_alike(recording, expected, size)
     recordings = filtered(joined.recordings, features)
-    scalings = file_scalings(recordings, features, Views(features)) if tables.scaling == "per_file" else {}
+    views = Views(features)
+    off = Standing(views, detector_limits(config.detect.off_rms, tuple(found), config.features, features))
+    scalings = file_scalings(recordings, features, views, off) if tables.scaling == "per_file" else {}
     notes = (*notes, *joined.notes, *missing_notes(recordings, features))
     return ToScore(folder, report, config, paths, tables, tuple(found), recordings, features, scalings, notes)
 

@@ -100,12 +100,33 @@ def render_sensitivity(rows: Sequence[Sensitivity], score_name: str) -> bytes:
             for saved, what in SAVINGS.items()
             if any(getattr(row, saved) > 0 for row in rows)
         ]
-    return page("micro.runs", "sensitivity.html.j2", rows=rows, charts=charts, score=score_name, describe=describe)
+    says = _verdict(rows, score_name)
+    return page(
+        "micro.runs", "sensitivity.html.j2", rows=rows, charts=charts, says=says, score=score_name, describe=describe
+    )
 
 
 def describe(row: Sensitivity) -> str:
     """The change in words, such as '4-bit weights'."""
     return WORDS[row.change].format(row.amount)
+
+
+def _verdict(rows: Sequence[Sensitivity], score_name: str) -> list[str]:
+    """Where most is saved at no loss, or else what costs least, and which layer bears least, in sentences."""
+    saving = [row for row in rows if row.flash_saved > 0]
+    if not saving:
+        return ["No change of a single layer saves flash."]
+    free = [row for row in saving if row.lost <= 0]
+    best = max(free, key=lambda row: row.flash_saved) if free else min(saving, key=lambda row: row.lost)
+    costs = f"at no loss of {score_name}" if free else f"for {best.lost:.3g} of {score_name}"
+    first = (
+        "Most flash is saved at no loss in" if free else "Every change that saves flash costs something; the least in"
+    )
+    said = [f"{first} layer {best.layer}: {describe(best)} save {best.flash_saved:,} bytes {costs}."]
+    worst = max(rows, key=lambda row: row.lost)
+    if worst.lost > 0:
+        said.append(f"Layer {worst.layer} bears least: {describe(worst)} cost {worst.lost:.3g} of {score_name}.")
+    return said
 
 
 def _front(rows: Sequence[Sensitivity], saved: str, what: str, score_name: str) -> Figure:

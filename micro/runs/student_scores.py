@@ -17,6 +17,7 @@ from micro.detection.labeler import Labeler
 from micro.detection.outcome import Decider
 from micro.detection.recognizer import NO_CLASS, Recognizer
 from micro.detection.residual import measured, taken
+from micro.detection.standstill import limits_of
 from micro.detection.threshold import Threshold, reconstruction_error
 from micro.runs.device import faults_of
 from micro.runs.evaluate import run_inputs
@@ -51,6 +52,7 @@ def load_student(folder: Path, report: RunReport, config: Config) -> Student:
     on_chip = decider is not None
     if decider is None and report.threshold is not None:
         settings = config.detect.model_dump(exclude={"false_alarm_rate", "method"})
+        settings["off_rms"] = limits_of(config.detect.off_rms, report.data.channels, config.features.speed_column)
         decider = stand_in(Threshold(report.threshold, ""), **settings)
     data, model = report.data, folder / "student_int8.tflite"
     predicted: tuple[int, ...] = ()

@@ -1,12 +1,15 @@
-"""Whether a run's student can be used: good, doubtful or unusable, why in plain words, and what to do next."""
+"""Whether a run's student can be used, or that its test cannot tell: why in plain words, and what to do next."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-Grade = Literal["good", "doubtful", "unusable"]
-GRADES: tuple[Grade, ...] = ("good", "doubtful", "unusable")
+Grade = Literal["good", "doubtful", "inconclusive", "unusable"]
+# The gravest last. Of an inconclusive test nothing is known that would speak for the student, whatever else is doubtful.
+GRADES: tuple[Grade, ...] = ("good", "doubtful", "inconclusive", "unusable")
+# With which a command ends that was told to be strict.
+REFUSED: tuple[Grade, ...] = ("inconclusive", "unusable")
 
 
 @dataclass(frozen=True)

@@ -31,33 +31,34 @@ def squared_bins(x: np.ndarray, quarter: np.ndarray, product: Rounding, level: R
     `product` rounds a product with cosines, `level` the output of a level of the transform, `half` halves.
     """
     cosine, sine = circle(quarter)
-    re, im = _transform(x[:, 0::2], x[:, 1::2], cosine, sine, product, level)
-    points = re.shape[1]
-    bins = np.arange(1, points)
-    a, b, c, d = re[:, bins], im[:, bins], re[:, points - bins], im[:, points - bins]
+    # A row holds one point of all windows, so that NumPy's loops are long whatever the level of the transform.
+    order = _bit_reversed(x.shape[1] // 2)
+    re, im = _transform(x.T[0::2][order], x.T[1::2][order], cosine, sine, product, level)
+    points = len(re)
+    a, b, c, d = re[1:], im[1:], re[:0:-1], im[:0:-1]
     even, even_im, odd, odd_im = half(a + c), half(b - d), half(b + d), half(c - a)
-    real = even + product(odd * cosine[bins] + odd_im * sine[bins])
-    imaginary = even_im + product(odd_im * cosine[bins] - odd * sine[bins])
-    last = re[:, 0] - im[:, 0]
-    return np.concatenate([real * real + imaginary * imaginary, (last * last)[:, None]], axis=1)
+    c, s = cosine[1:points, None], sine[1:points, None]
+    real = even + product(odd * c + odd_im * s)
+    imaginary = even_im + product(odd_im * c - odd * s)
+    last = re[0] - im[0]
+    return np.concatenate([(real * real + imaginary * imaginary).T, (last * last)[:, None]], axis=1)
 
 
 def _transform(
     re: np.ndarray, im: np.ndarray, cosine: np.ndarray, sine: np.ndarray, product: Rounding, level: Rounding
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The transform of a power of two of complex values, radix 2, decimated in time."""
-    points = re.shape[1]
-    order = _bit_reversed(points)
-    re, im = re[:, order], im[:, order]
+    """The transform of a power of two of complex values, radix 2, decimated in time: (points, n), points in order of reversed
+    bits."""
+    points, windows = re.shape
     half = 1
     while half < points:
         turns = np.arange(half) * (points // half)
-        c, s = cosine[turns], sine[turns]
-        re, im = (part.reshape(len(re), -1, 2, half) for part in (re, im))
-        b, b_im = re[:, :, 1], im[:, :, 1]
+        c, s = cosine[turns, None], sine[turns, None]
+        re, im = (part.reshape(-1, 2, half, windows) for part in (re, im))
+        b, b_im = re[:, 1], im[:, 1]
         turned, turned_im = product(b * c + b_im * s), product(b_im * c - b * s)
         re, im = (
-            np.stack([level(part[:, :, 0] + t), level(part[:, :, 0] - t)], axis=2).reshape(len(re), points)
+            np.stack([level(part[:, 0] + t), level(part[:, 0] - t)], axis=1).reshape(points, windows)
             for part, t in ((re, turned), (im, turned_im))
         )
         half *= 2

@@ -14,8 +14,8 @@ from micro.detection.detector import Detector, Status, decide
 from micro.detection.score import Score
 from micro.errors import DataError
 from micro.runs.baseline import calibration_sessions
+from micro.support.wording import DAY
 
-DAY = 86_400.0
 # Thresholds that are computed, between the least and the most that a score has.
 STEPS = 121
 # Integers that a threshold's range is divided into, as the detector's scores are integers.

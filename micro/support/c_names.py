@@ -44,6 +44,8 @@ ENDINGS = (
     "_flash",
     "_slots",
     "_diagnosis",
+    "_tachometer",
+    "_sensor",
     "_recognizer",
     "_class_name",
     "_labeler",
@@ -95,7 +97,7 @@ KEYWORDS = words(
 PROJECT_FILES = words(
     """
     app console link main replay sample_queue sensor sensor_arduino_analog
-    sensor_esp_microphone sensor_zephyr_accelerometer sketch startup ticks
+    sensor_esp_microphone sensor_zephyr_accelerometer sensor_zephyr_tachometer sketch startup ticks
     """
 )
 

@@ -25,6 +25,10 @@ STYLE: Any = {
 }
 
 
+# Of a chart in inches: on a phone its letters are then as high in pixels as they are here in points, or a little higher.
+WIDTH = 4.8
+
+
 @contextmanager
 def drawing() -> Iterator[None]:
     """Within it, figures look alike and the same figure gives the same bytes."""
@@ -34,27 +38,27 @@ def drawing() -> Iterator[None]:
         yield
 
 
-def figure(width: float = 6.4, height: float = 3.4) -> tuple[Figure, Axes]:
-    """A figure of that many inches, and its axes."""
+def figure(height: float = 3.4) -> tuple[Figure, Axes]:
+    """A figure of that many inches in height, and its axes."""
     from matplotlib.figure import Figure
 
-    made = Figure(figsize=(width, height), layout="constrained")
+    made = Figure(figsize=(WIDTH, height), layout="constrained")
     return made, made.add_subplot()
 
 
-def panes(columns: int, width: float = 6.4, height: float = 3.4) -> tuple[Figure, list[Axes]]:
-    """A figure of that many inches with axes side by side that share their vertical scale."""
+def panes(columns: int, height: float = 3.4) -> tuple[Figure, list[Axes]]:
+    """A figure of that many inches in height with axes side by side that share their vertical scale."""
     from matplotlib.figure import Figure
 
-    made = Figure(figsize=(width, height), layout="constrained")
+    made = Figure(figsize=(WIDTH, height), layout="constrained")
     return made, list(made.subplots(1, columns, sharey=True))
 
 
-def stacked(rows: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
-    """A figure of that many inches with axes below each other that share their horizontal scale."""
+def stacked(rows: int, height: float) -> tuple[Figure, list[Axes]]:
+    """A figure of that many inches in height with axes below each other that share their horizontal scale."""
     from matplotlib.figure import Figure
 
-    made = Figure(figsize=(width, height), layout="constrained")
+    made = Figure(figsize=(WIDTH, height), layout="constrained")
     return made, list(made.subplots(rows, 1, sharex=True, squeeze=False)[:, 0])
 
 

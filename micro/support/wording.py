@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+# In seconds.
+HOUR, DAY = 3600.0, 86_400.0
+
 
 def counted(count: int, noun: str) -> str:
     """A number and its noun, plural unless it is one: '1 session', '2,000 sessions'."""
@@ -18,6 +21,29 @@ def was(count: int) -> str:
 def are(count: int) -> str:
     """The same now: '1 of 40 windows is above the threshold', '2 of 40 windows are'."""
     return "is" if count == 1 else "are"
+
+
+def duration(seconds: float) -> str:
+    """Seconds in the unit that a person would take, to three digits.
+
+    >>> [duration(each) for each in (0.12, 2.76, 568, 7600, 300_000)]
+    ['120 ms', '2.76 s', '9.47 min', '2.11 h', '3.47 days']
+    """
+    if seconds < 1:
+        return f"{1000 * seconds:.3g} ms"
+    if seconds < 120:
+        return f"{seconds:.3g} s"
+    if seconds < 2 * HOUR:
+        return f"{seconds / 60:.3g} min"
+    return f"{seconds / HOUR:.3g} h" if seconds < 3 * DAY else f"{seconds / DAY:.3g} days"
+
+
+def about(seconds: float) -> str:
+    """An estimate of time in whole units: '12 s', '3 min', '1 h 20 min'."""
+    minutes = round(seconds / 60)
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def last_lines(said: str, count: int = 8) -> str:

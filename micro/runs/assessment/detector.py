@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
-from micro.runs.assessment.intervals import ABOVE, HALF, area_error, enough, far_above, interval
+from micro.runs.assessment.intervals import ABOVE, HALF, area_error, enough, far_above, interval, shown_below
 from micro.runs.assessment.words import above, moved, named, percent, span, windows_above
 from micro.runs.report_parts import RecordingReport
 from micro.runs.run_report import RunReport
@@ -28,7 +29,7 @@ def detector_reasons(report: RunReport) -> Iterator[Reason]:
         yield from _loud_recordings(report, healthy)
     else:
         yield Reason(
-            "doubtful",
+            "inconclusive",
             "no healthy window in the test",
             "the test holds no window that is known to be healthy: how often it raises false alarms is not known",
             "record more of the healthy machine, or name more of it in healthy_files or healthy_rows",
@@ -44,6 +45,36 @@ def detector_reasons(report: RunReport) -> Iterator[Reason]:
             "record a fault, or something like one (a loose screw, an unbalanced weight, a blocked inlet), and name it in "
             "faulty_files or by a label column",
         )
+
+
+@dataclass(frozen=True)
+class FalseAlarms:
+    """Healthy test windows above the threshold, of how many, and the ends of the exact interval of their rate.
+
+    Attributes:
+        told: Whether that is enough to say how often the detector raises false alarms.
+    """
+
+    count: int
+    windows: int
+    low: float
+    high: float
+    told: bool
+
+
+def false_alarms_of(report: RunReport) -> FalseAlarms | None:
+    """What a report's test says of a detector's false alarms; None without a healthy window, and of other tasks.
+
+    It is told where the rate is surely as high as asked or higher, or surely not much higher.
+    """
+    if report.task != "anomaly":
+        return None
+    count, windows = above(row for row in report.by_origin if row.state == "healthy")
+    if not windows:
+        return None
+    asked, (low, high) = report.false_alarm_rate or 0.0, interval(count, windows)
+    told = low > asked or (high <= shown_below(asked) and count / windows <= ABOVE * asked)
+    return FalseAlarms(count, windows, low, high, told)
 
 
 def _unknown_modes(report: RunReport) -> Iterator[Reason]:
@@ -62,32 +93,41 @@ def _unknown_modes(report: RunReport) -> Iterator[Reason]:
 
 def _false_alarms(report: RunReport, healthy: Rows) -> Iterator[Reason]:
     asked = report.false_alarm_rate or 0.0
-    count, windows = above(healthy)
-    low, high = interval(count, windows)
-    limit = far_above(asked)
-    seen = (
-        f"{count:,} of {windows:,} healthy test windows {are(count)} above the threshold: "
-        f"{percent(count / windows)} false alarms, {span(low, high)}, and {percent(asked)} asked for"
+    found = false_alarms_of(report)
+    assert found is not None
+    count, windows, low, limit = found.count, found.windows, found.low, far_above(asked)
+    seen = f"{count:,} of {windows:,} healthy test windows {are(count)} above the threshold: "
+    if not found.told:
+        yield Reason(
+            "inconclusive",
+            f"too few healthy windows to tell ({windows:,})",
+            f"{seen}false alarms may be {_between(found)} at 95 %, and {percent(asked)} was asked for"
+            f"{_counted_alarms(report, healthy)}",
+            f"record more of the healthy machine: with {percent(asked)} false alarms, as asked for, "
+            f"{enough(shown_below(asked), asked, windows):,} test windows are enough",
+        )
+        return
+    seen += (
+        f"{percent(count / windows)} false alarms, {span(low, found.high)}, and {percent(asked)} asked for"
         f"{_counted_alarms(report, healthy)}"
     )
     where = f"{seen}{_worst(healthy)}"
     if low > limit:
         yield Reason("unusable", "false alarms far above what was asked", where, _more_healthy(healthy))
-    elif count / windows > ABOVE * asked and low > asked:
+    elif low > asked and (count / windows > ABOVE * asked or found.high > shown_below(asked)):
         yield Reason("doubtful", "false alarms above what was asked", where, _more_healthy(healthy))
-    elif high > limit or count / windows > ABOVE * asked:
-        yield Reason(
-            "doubtful",
-            f"few healthy windows in the test ({windows:,})",
-            f"{seen}: too few to tell",
-            f"record more of the healthy machine: with {percent(asked)} false alarms, as asked for, "
-            f"{enough(limit, asked, windows):,} test windows are enough",
-        )
     elif low > asked:
         above_asked = f"false alarms in {percent(count / windows)} of healthy windows, {percent(asked)} asked for"
         yield Reason("good", above_asked, where)
     else:
         yield Reason("good", "false alarms as asked", seen)
+
+
+def _between(found: FalseAlarms) -> str:
+    """What a rate may be, by the ends of its interval."""
+    if found.count == 0:
+        return f"up to {percent(found.high)}"
+    return f"anything from {percent(found.low)} to {percent(found.high)}"
 
 
 def _loud_recordings(report: RunReport, healthy: Rows) -> Iterator[Reason]:

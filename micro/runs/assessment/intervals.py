@@ -7,6 +7,8 @@ import math
 # Of false alarms, in multiples of the rate asked for: above the first they are doubtful, surely above the second unusable; a
 # good run is surely below the second. Half of all healthy windows is unusable whatever was asked.
 ABOVE, FAR, HALF = 2.0, 5.0, 0.5
+# How far a good run's rate may lie above what was asked for at most, in fractions of windows: five times 10 % would be half.
+MARGIN = 0.1
 
 
 CONFIDENCE = 0.95
@@ -27,6 +29,12 @@ def interval(count: int, of: int, confidence: float = CONFIDENCE) -> tuple[float
 def far_above(asked: float) -> float:
     """The rate of false alarms from which on a detector that was asked for `asked` is unusable."""
     return max(asked, min(FAR * asked, HALF))
+
+
+def shown_below(asked: float) -> float:
+    """The rate that the false alarms of a test must surely be below, for it to show anything of a detector that was asked for
+    `asked`: 0.05 of 0.01, 0.2 of 0.1."""
+    return min(far_above(asked), asked + MARGIN)
 
 
 def enough(limit: float, rate: float, more_than: int) -> int:

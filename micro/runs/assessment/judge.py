@@ -71,7 +71,9 @@ def _unfinished(report: RunReport, of_task: Sequence[Reason]) -> Iterator[Reason
     fell = before - at_end
     if fell <= STILL_FALLING * abs(before) or fell <= STILL_FALLING * (losses[0] - at_end):
         return
-    grade: Grade = max((reason.grade for reason in of_task), key=GRADES.index, default="good")
+    # What a test is too small for says nothing of the training.
+    grades = [reason.grade for reason in of_task if reason.grade != "inconclusive"]
+    grade: Grade = max(grades, key=GRADES.index, default="good")
     yield Reason(
         grade,
         "training was not finished",

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from micro.detection.commissioning import LIMIT_FRACTION, THRESHOLD_FRACTION
-from micro.detection.rates import duration
 from micro.runs.assessment.words import percent
 from micro.runs.run_report import RunReport
+from micro.support.wording import duration
 
 
 @dataclass(frozen=True)

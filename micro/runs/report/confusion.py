@@ -23,7 +23,7 @@ def confusion_of(
         names: Of the classes.
         given: What the axis of given classes is called; `column` in the data.
     """
-    drawn, axes = figure(6.4, 5.4)
+    drawn, axes = figure(4.4)
     axes.imshow(matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1), cmap="Blues", vmin=0, vmax=1)
     for row, place in np.argwhere(matrix):
         color = "white" if matrix[row, place] > matrix[row].sum() / 2 else "black"

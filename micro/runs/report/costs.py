@@ -48,19 +48,20 @@ def sizes(report: RunReport) -> dict[str, str]:
 def layers(report: RunReport) -> dict[str, str]:
     """Bytes of constants that each operator reads, and of activations held while it runs."""
     rows = report.footprint.layers
-    drawn, (flash, ram) = panes(2, 6.4, 0.9 + 0.28 * len(rows))
+    drawn, (flash, ram) = panes(2, 0.9 + 0.28 * len(rows))
     places = range(len(rows))
     flash.barh(places, [row.weight_bytes for row in rows], color="#3a7d2c")
     ram.barh(places, [row.held_bytes for row in rows], color="#0b6e99")
-    flash.set_yticks(places, [f"{row.index} {row.op}" for row in rows], fontsize=8)
+    flash.set_yticks(places, [f"{row.index} {row.op}" for row in rows], fontsize=9)
     flash.invert_yaxis()
-    flash.set_xlabel("bytes of constants, in flash")
-    ram.set_xlabel("bytes held while it runs, in RAM")
+    flash.set_xlabel("flash, bytes")
+    ram.set_xlabel("RAM, bytes")
     largest = max(rows, key=lambda row: row.weight_bytes)
     peak = max(rows, key=lambda row: row.held_bytes)
     footprint = report.footprint
     says = (
-        f"By operator, in the order in which they run. Most constants: {largest.index} {largest.op} with "
+        f"Constants in flash, and what RAM holds while it runs, by operator in their order. "
+        f"Most constants: {largest.index} {largest.op} with "
         f"{largest.weight_bytes:,} bytes of {footprint.model_bytes:,}; most held: {peak.index} {peak.op} with "
         f"{peak.held_bytes:,}. The arena takes {footprint.ram_bytes:,} bytes on a 32-bit chip, of them "
         f"{footprint.activation_bytes:,} for activations."
@@ -76,7 +77,7 @@ def layers(report: RunReport) -> dict[str, str]:
 def op_graph(report: RunReport) -> dict[str, str]:
     """The operators from input to output, with the values that pass between them."""
     rows = report.graph
-    drawn, axes = figure(6.4, 0.5 + 0.46 * len(rows))
+    drawn, axes = figure(0.5 + 0.46 * len(rows))
     axes.axis("off")
     axes.set(xlim=(-0.12, 1), ylim=(len(rows) - 0.4, -0.6))
     box = {"boxstyle": "round,pad=0.35", "facecolor": "#eef4f7", "edgecolor": "#0b6e99", "linewidth": 0.8}

@@ -8,13 +8,14 @@ import numpy as np
 
 from micro.datasets.prepared import Prepared
 from micro.detection.detector import stand_in
-from micro.detection.rates import DAY, duration, false_alarm_words
+from micro.detection.rates import false_alarm_words
 from micro.detection.threshold import Threshold
 from micro.runs.assessment.alarms import FAULTY, HEALTHY, UNKNOWN, Stretch, Timing, Watched, detector_figures
 from micro.runs.evaluate import Evaluation
 from micro.runs.report.over_time import Track
 from micro.runs.run_report import RunReport
 from micro.runs.tested_streams import seconds_of, tested_streams
+from micro.support.wording import DAY, duration
 
 # Fractions of healthy test windows above a threshold that it is chosen by.
 CHOICES = (0.1, 0.05, 0.02, 0.01, 0.005, 0.001)

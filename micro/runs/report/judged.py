@@ -191,7 +191,7 @@ def estimates(evaluations: dict[str, Evaluation], data: Prepared, report: RunRep
 
 def _estimates(title: str, name: str, numbers: np.ndarray, found: np.ndarray, width: float | None) -> dict[str, str]:
     """Estimates against true numbers, (n,) each."""
-    drawn, axes = figure(6.4, 5.4)
+    drawn, axes = figure(4.4)
     axes.plot(numbers, found, ".", markersize=3, alpha=0.4, color=COLORS["student_int8"])
     ends = np.array([min(numbers.min(), found.min()), max(numbers.max(), found.max())])
     axes.plot(ends, ends, color="black", linewidth=0.8)
@@ -241,16 +241,16 @@ def dark_knowledge(report: RunReport) -> dict[str, str] | None:
     names = report.data.class_names
     sides = [np.array(rows) for rows in (soft.teacher, soft.student)]
     # Names stand below the squares, which are as high as they are wide.
-    drawn, panels = panes(2, 6.4, 4.0 + 0.07 * max(map(len, names)))
+    drawn, panels = panes(2, 3.0 + 0.07 * max(map(len, names)))
     for axes, side, title in zip(panels, sides, ("teacher", "student, int8")):
         image = axes.imshow(np.log10(np.maximum(side, 1e-4)), cmap="magma", vmin=-4, vmax=0)
         axes.set_title(title, fontsize=10)
-        axes.set_xticks(range(len(names)), names, rotation=90, fontsize=8)
+        axes.set_xticks(range(len(names)), names, rotation=90, fontsize=9)
         axes.set_xlabel("soft target of")
-    panels[0].set_yticks(range(len(names)), names, fontsize=8)
+    panels[0].set_yticks(range(len(names)), names, fontsize=9)
     panels[0].set_ylabel("recorded")
     bar = drawn.colorbar(image, ax=panels, shrink=0.6, orientation="horizontal", aspect=40)
-    bar.set_ticks([-4, -3, -2, -1, 0], labels=["1e-4 or less", "0.001", "0.01", "0.1", "1"])
+    bar.set_ticks([-4, -3, -2, -1, 0], labels=["≤ 1e-4", "0.001", "0.01", "0.1", "1"])
     off = sides[0] * (1 - np.eye(len(names)))
     row, column = np.unravel_index(off.argmax(), off.shape)
     says = (

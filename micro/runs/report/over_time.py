@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from micro.support.html import chart, logarithmic, plain, stacked
+from micro.support.wording import DAY, HOUR
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 MOST_DRAWN, MOST_POINTS, MOST_ROWS = 10, 1500, 50_000
 # Windows that lie further apart than this many of the usual steps have a gap between them.
 GAP = 2.5
-UNITS = ((7200.0, 60.0, "minutes"), (172_800.0, 3600.0, "hours"), (float("inf"), 86_400.0, "days"))
+UNITS = ((7200.0, 60.0, "min"), (172_800.0, HOUR, "h"), (float("inf"), DAY, "days"))
 
 
 @dataclass(frozen=True)
@@ -38,24 +39,23 @@ class Track:
 def scores_over_time(
     tracks: Sequence[Track], threshold: float | None, title: str = "Score over time"
 ) -> dict[str, str] | None:
-    """A panel a recording, those with faults or alarms first; None where nothing has a score."""
+    """A panel a recording, of many as many with faults as without, misjudged ones first; None where nothing has a score."""
     tracks = [each for each in tracks if np.isfinite(each.scores).any()]
     if not tracks:
         return None
-    order = sorted(range(len(tracks)), key=lambda n: (not tracks[n].spans, not tracks[n].alarm.any(), n))
-    shown = [tracks[n] for n in sorted(order[:MOST_DRAWN])]
+    shown = [tracks[n] for n in _worth_drawing(tracks)]
     timed = all(np.isfinite(each.seconds).all() for each in shown)
     longest = max(_last(each) for each in shown) if timed else 0.0
-    divisor, unit = next(((by, name) for most, by, name in UNITS if longest < most), (1.0, "seconds"))
-    divisor, unit = (1.0, "seconds") if longest < 300 else (divisor, unit)
+    divisor, unit = next(((by, name) for most, by, name in UNITS if longest < most), (1.0, "s"))
+    divisor, unit = (1.0, "s") if longest < 300 else (divisor, unit)
     lowest = min(float(np.nanmin(each.scores)) for each in shown)
     positive = lowest > 0 and (threshold is None or threshold > 0)
-    drawn, panels = stacked(len(shown), 7.2, 0.7 + 1.05 * len(shown))
+    drawn, panels = stacked(len(shown), 0.7 + 1.05 * len(shown))
     for track, axes in zip(shown, panels):
         _panel(axes, track, threshold, divisor if timed else None)
         if positive:
             logarithmic(axes)
-    panels[-1].set_xlabel(unit if timed else "windows")
+    panels[-1].set_xlabel(f"time, {unit}" if timed else "windows")
     windows, alarms = sum(len(each.scores) for each in tracks), sum(int(each.alarm.sum()) for each in tracks)
     others = len(tracks) - len(shown)
     says = f"Score of each of {windows:,} windows, a panel a recording. "
@@ -67,6 +67,17 @@ def scores_over_time(
     if others:
         says += f"{others:,} more recordings are in the table alone. "
     return chart(title, says.strip(), drawn, _data(tracks))
+
+
+def _worth_drawing(tracks: Sequence[Track]) -> list[int]:
+    """Places of at most `MOST_DRAWN` recordings: those with faults and those without by turns, and of each first those without
+    an alarm and with one."""
+    turns = []
+    for faulty in (True, False):
+        own = [n for n, each in enumerate(tracks) if bool(each.spans) == faulty]
+        own.sort(key=lambda n: bool(tracks[n].alarm.any()) == faulty)
+        turns += list(enumerate(own))
+    return sorted(n for _, n in sorted(turns)[:MOST_DRAWN])
 
 
 def _last(track: Track) -> float:
@@ -92,11 +103,11 @@ def _panel(axes: Axes, track: Track, threshold: float | None, divisor: float | N
     bars = [(float(x[a]), float(stop - x[a])) for a, stop in zip(begins, stops)]
     if bars:
         axes.broken_barh(bars, (0.96, 0.04), transform=axes.get_xaxis_transform(), color="#b3261e", linewidth=0)
-    axes.set_title(plain(_short(track.name)), fontsize=8, loc="left", pad=2)
-    axes.tick_params(labelsize=8)
+    axes.set_title(plain(_short(track.name)), fontsize=9, loc="left", pad=2)
+    axes.tick_params(labelsize=9)
 
 
-def _short(name: str, most: int = 90) -> str:
+def _short(name: str, most: int = 52) -> str:
     return name if len(name) <= most else f"...{name[-most + 3 :]}"
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from micro.config import Task
 from micro.datasets.prepared import Prepared
+from micro.runs.assessment.detector import false_alarms_of
 from micro.runs.assessment.folds import over_folds
 from micro.runs.assessment.learning import learning_context
 from micro.runs.assessment.words import METRIC_NAMES, MOVED
@@ -75,13 +76,15 @@ def render_report(report: RunReport, evaluations: dict[str, Evaluation], data: P
             charts += [scores(evaluations, data), over_time(report, evaluations, data)]
         charts += [sizes(report), layers(report), op_graph(report)]
     on_chip = evaluations["student_int8"]
+    whole = over_folds(report)
     return page(
         "micro.runs.report",
         "report.html.j2",
         report=report,
+        false_alarms=false_alarms_of(whole),
         words=sentences(report, on_chip, data),
         choices=choices(report, on_chip, data),
-        whole=over_folds(report),
+        whole=whole,
         charts=[chart for chart in charts if chart],
         names=names_of(report),
         metric=report.metric,

@@ -1,0 +1,37 @@
+"""A tachometer, from whose pulses the firmware tells the speed that bands in orders or operating modes take."""
+
+from __future__ import annotations
+
+from micro.config.features import FeaturesConfig
+from micro.config.modes import ModesConfig
+from micro.signal.tachometer import Tachometer
+
+
+def tachometer_for(
+    pulses_per_revolution: int | None, features: FeaturesConfig, modes: ModesConfig | None
+) -> Tachometer | None:
+    """The tachometer of a run's firmware; None where it has none.
+
+    Raises:
+        ValueError: For a run whose firmware takes no speed in RPM, and for speeds that a tachometer cannot tell.
+    """
+    if pulses_per_revolution is None:
+        return None
+    what = "firmware.pulses_per_revolution"
+    if features.orders == "channel":
+        assert features.slowest is not None
+        assert features.fastest is not None
+        slowest, fastest = features.slowest, features.fastest
+    elif modes is not None and modes.edges:
+        bounds = [edge for edge in (modes.off_below, *modes.edges) if edge is not None and edge > 0]
+        if not bounds or bounds[0] == modes.edges[-1]:
+            raise ValueError(f"{what}: the edges of [modes] must be speeds in RPM above 0, got {modes.edges}")
+        slowest, fastest = bounds[0], modes.edges[-1]
+    else:
+        raise ValueError(
+            f"{what} is for firmware that takes a speed: of a run with features.orders = 'channel', or with edges in [modes]"
+        )
+    try:
+        return Tachometer(pulses_per_revolution, slowest, fastest)
+    except ValueError as error:
+        raise ValueError(f"{what}: {error}") from None
