@@ -13,11 +13,11 @@ import numpy as np
 
 from micro.detection.commissioning import Phase, Refusal
 from micro.detection.detector import Status
-from micro.detection.modes import MOST_MODES
 from micro.detection.record import DIGEST, MadeFor
 from micro.detection.sample_levels import SampleLevels, sample_levels
 from micro.detection.score_bins import BINS, above, counts_of
 from micro.detection.summary_format import FAULTS, FORMAT, FORMAT_WITH_MODE, FORMAT_WITH_OCTAVES, MOST, Key
+from micro.detection.summary_mode import ModeState, mode_state
 from micro.errors import DataError
 from micro.signal.learned import Learned
 from micro.signal.octaves import Octaves
@@ -40,16 +40,6 @@ class LearnedState:
     refusal: Refusal
     place: int
     crc: int
-
-
-@dataclass(frozen=True)
-class ModeState:
-    """The operating mode that a summary is of, from 0; that of mode 0 also has the windows in which the machine was off, and
-    those of unknown mode."""
-
-    mode: int
-    off: int = 0
-    unknown: int = 0
 
 
 @dataclass(frozen=True)
@@ -219,14 +209,8 @@ def _summary(entries: dict[int, object], made_for: MadeFor) -> Summary:
         velocity,
         _learned(_numbers(entries, Key.LEARNED, (-1, 2**32 - 1))) if Key.LEARNED in entries else None,
         _octaves(entries.get(Key.OCTAVES)),
-        _mode(_numbers(entries, Key.MODE, counts)) if Key.MODE in entries else None,
+        mode_state(_numbers(entries, Key.MODE, counts)) if Key.MODE in entries else None,
     )
-
-
-def _mode(read: tuple[int, ...]) -> ModeState:
-    if len(read) != 3 or read[0] >= MOST_MODES or (read[0] > 0 and any(read[1:])):
-        raise DataError(f"says {list(read)} of its operating mode, and not mode, windows off and unknown ones")
-    return ModeState(*read)
 
 
 def _octaves(content: object) -> SampleLevels | None:
