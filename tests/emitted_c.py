@@ -258,7 +258,13 @@ def projects(board="bare-cortex-m"):
         )
         for name, firmware in firmwares().items()
     }  # fmt: skip
-    return made | {name: text_project_files(*each, "pump", board, "static") for name, each in texts().items()}
+    exchanged = {
+        name: project_files(each, frames_of(each.front_end), "pump", board, "static", weights="exchangeable")
+        for name, each in (("exchanged", detector(WHOLE, "residual", **LIMITS)), ("exchanged_modes", by_speed(FIXED)))
+    }
+    return (
+        made | exchanged | {name: text_project_files(*each, "pump", board, "static") for name, each in texts().items()}
+    )
 
 
 def written(files, folder):

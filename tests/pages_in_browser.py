@@ -35,6 +35,7 @@ def chromium(downloads: Path | None = None) -> Iterator[Any]:
     if downloads is not None:
         options.add_experimental_option("prefs", {"download.default_directory": str(downloads)})
     driver = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
+    driver.set_script_timeout(300)
     try:
         yield driver
     finally:

@@ -150,6 +150,7 @@ CASES = (
     good("test {run} {csv} --faulty *.csv --normal-label ok --channel a --json"),
     empty("test {run} {empty} --healthy *", "empty"),
     empty("test {folder} {csv} --healthy *", "is not a finished run"),
+    wrong("test {run} {csv} --healthy * --new-only", "is to be tested on new files only, and the run has"),
     wrong("test {run} {csv} --healthy *1.csv --faulty *.csv", "of faulty and of normal"),
     wrong("test {run} {csv} --label-column b", "has no column 'b'"),
     wrong("test {run} {csv} --events {text}", "has no column 'file'"),

@@ -409,6 +409,9 @@ def test_update_names_what_needs_new_firmware_and_writes_nothing(runs, tmp_path)
             f"{folder} differs from {old} in its {words}, which a record does not change; make new firmware"
             in done.stderr
         )
+    done = invoke("update", again, "--from", old, "--out", tmp_path / "none.bin", "--sensor", tmp_path / "sensor.toml")
+    assert done.exit_code == 2
+    assert "write the model without --sensor" in done.stderr
     firmware = load_firmware(again)
     shape, size = firmware.front_end.shape, math.prod(firmware.front_end.shape)
     layers = replace(firmware, tflite=emitted_c.dense_model(shape, size))

@@ -87,19 +87,10 @@ def anomaly(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def anomaly_in_integers(anomaly, tmp_path_factory):
-    """The same models behind a front end in fixed point."""
-    return in_integers(anomaly, tmp_path_factory.mktemp("runs") / "rig")
-
-
-def in_integers(run, copy):
-    """A copy of a run that says that its front end is in fixed point."""
-    shutil.copytree(run, copy)
-    report = json.loads((copy / "report.json").read_text())
-    report["features"] |= {"arithmetic": "fixed", "full_scale": 8.0}
-    report["detector"]["saturation"] = 32000.5
-    (copy / "report.json").write_text(json.dumps(report))
-    return copy
+def anomaly_in_integers(tmp_path_factory):
+    """The same, its front end in fixed point."""
+    features = {**ANOMALY["features"], "arithmetic": "fixed", "full_scale": 8.0}
+    return run_of({**ANOMALY, "features": features}, tmp_path_factory.mktemp("runs") / "rig")
 
 
 def contents(folder):
@@ -169,7 +160,12 @@ def test_a_recorded_window_with_a_sensor_fault_passes_on_a_good_board(rig_run, t
     if shutil.which("gcc") is None:
         pytest.skip("gcc is not installed")
     run = tmp_path / "run"
-    in_integers(rig_run, run) if arithmetic == "fixed" else shutil.copytree(rig_run, run)
+    shutil.copytree(rig_run, run)
+    if arithmetic == "fixed":
+        report = json.loads((run / "report.json").read_text())
+        report["features"] |= {"arithmetic": "fixed", "full_scale": 8.0}
+        report["detector"]["saturation"] = 32000.5
+        (run / "report.json").write_text(json.dumps(report))
     vectors = np.load(run / "test_vectors.npy")[:4]
     vectors[0, 7], vectors[1, 5:20], vectors[2] = np.nan, 8.0, 0.0
     np.save(run / "test_vectors.npy", vectors)

@@ -6,7 +6,9 @@ import pytest
 
 from micro.config import parse_config
 from micro.config.models import CONVOLUTIONAL, RECURRENT, ModelConfig
+from micro.datasets.prepare import prepare
 from micro.errors import RunError
+from micro.runs.duration import AROUND, STEP, TRAINING, estimated_seconds
 from micro.runs.parameter_counts import parameter_count
 from micro.runs.plan import as_lines, plan_run
 
@@ -57,3 +59,38 @@ def test_a_plan_is_what_the_run_has_done_and_writes_nothing(rig_run, tmp_path):
         plan_run(config, rig_run)
     assert plan_run(config, rig_run, force=True).out == f"{rig_run} holds a run, which would be replaced"
     assert plan_run(config, rig_run, resume=True).out == f"{rig_run} holds this very run, finished"
+
+
+def test_the_estimated_time_counts_every_training_and_every_step():
+    plain = {
+        "job": "rig",
+        "seeds": 2,
+        "teacher": {"sizes": [8]},
+        "student": {"sizes": [4]},
+        "distill": {"compare": True},
+    }
+    plain["data"] = {
+        "train_recordings": 2,
+        "validation_recordings": 1,
+        "calibration_recordings": 1,
+        "test_recordings": 1,
+    }
+    plain["data"] |= {"fault_recordings": 1, "severities": [1.0], "seconds": 0.5}
+    data = prepare(parse_config(plain))
+
+    def seconds(folds=1, **changes):
+        return estimated_seconds(parse_config({**plain, **changes}), data, folds)
+
+    def student(**changes):
+        return {**plain["student"], **changes}
+
+    first = seconds()
+    assert seconds(seeds=4) - AROUND == pytest.approx(2 * (first - AROUND)) == pytest.approx(seconds(folds=2) - AROUND)
+    few, many = (seconds(student=student(epochs=epochs, batch_size=8)) for epochs in (10, 110))
+    # Student and student alone, of two seeds.
+    steps = 2 * 2 * 100 * -(-len(data.train) // 8)
+    assert steps * STEP < many - few < 1.01 * steps * STEP
+    assert seconds(student=student(sizes=[4000])) > first + 1
+    staged = seconds(compress=[{"stage": "prune", "target_sparsity": 0.3, "epochs": 5}])
+    assert 2 * TRAINING < staged - first < 2 * TRAINING + 1
+    assert seconds(distill={"compare": False}) < first

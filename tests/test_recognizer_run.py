@@ -285,8 +285,8 @@ def test_a_classifier_is_tested_by_the_folders_of_its_files(made, tmp_path):
     copy.parent.mkdir(exist_ok=True)
     shutil.copy(of_run, copy)
     own = invoke("test", made / "run", copy, *files)
-    assert own.stdout.startswith(f"The run has learned from 1 of {1 + len(files)} files (")
-    assert f"new one.csv, a copy of {of_run.parent.name}/{of_run.name}): figures of them flatter it." in own.stdout
+    assert f": the run has learned from 1 of {1 + len(files)} files (" in own.stdout.splitlines()[0]
+    assert f"new one.csv, a copy of {of_run.parent.name}/{of_run.name}): figures of them flatter it" in own.stdout
     refused = invoke("test", made / "run", copy, *files, "--new-only")
     assert refused.exit_code == 2
     assert "is to be tested on new files only, and the run has learned from 1 of" in refused.stderr

@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from scipy import signal
 
 from micro.datasets import rig
-from micro.datasets.rig_filters import BLOCK, convolved, first_order
 
 
 def test_orders_of_an_skf_6205_are_the_published_ones():
@@ -81,18 +80,3 @@ def test_same_seed_same_recording():
 def test_the_rig_refuses_what_it_cannot_simulate(arguments, says):
     with pytest.raises(ValueError, match=says):
         rig.simulate_rig(**{"rig": rig.Rig(), "seconds": 1.0, "rng": np.random.default_rng(0), **arguments})
-
-
-@pytest.mark.parametrize("count", [1, 2, 1000, BLOCK, BLOCK + 1])
-def test_the_rig_s_filters_are_scipy_s_to_the_bit(count):
-    rng = np.random.default_rng(count)
-    x, start = rng.standard_normal(count), rng.standard_normal()
-    expected, _ = signal.lfilter([1.0], [1.0, -0.9998], x, zi=[start])
-    np.testing.assert_array_equal(first_order(x, 0.9998, start), expected)
-    for length in (1, 7, 640):
-        response = rng.standard_normal(length)
-        whole = signal.fftconvolve(x, response)[:count]
-        # Arrays of one value scipy multiplies.
-        (np.testing.assert_allclose if 1 in (count, length) else np.testing.assert_array_equal)(
-            convolved(x, response), whole
-        )

@@ -50,7 +50,6 @@ def browser(tmp_path_factory):
     downloads = tmp_path_factory.mktemp("downloads")
     with chromium(downloads) as driver:
         driver.downloads = downloads
-        driver.set_script_timeout(300)
         yield driver
 
 

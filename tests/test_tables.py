@@ -91,7 +91,7 @@ def test_files_of_one_name_have_scalings_of_their_own(tmp_path):
             r"healthy_files: 'healthy/\*\.csv' matches none of 2 files .*write '\*\*/healthy/\*\.csv'",
         ),
         ({"faulty_files": "b/faulty/*.csv"}, "b/faulty/1.csv matches both healthy_files and faulty_files"),
-        ({"files": "b"}, r"'b' matches folders only; name the files in them, as in 'b/\*\.csv'"),
+        ({"files": "b"}, r"'b' matches folders only; name the files in them, as in 'b/\*/\*\.csv'"),
         ({"files": "c/*.csv"}, r"no file matches 'c/\*\.csv' in /"),
         ({"files": "b/*.csv"}, r"; 'b/\*\*/\*\.csv' finds files in folders below"),
         ({"files": "b/healthy/*.csv", "healthy_files": ["*", "b/faulty/*"]}, "; it matches b/faulty/1.csv, which is none"),
@@ -363,7 +363,7 @@ def test_labels_are_compared_as_they_are_meant(tmp_path, words, normal):
 
 
 def test_pieces_between_gaps_are_not_counted_as_recordings():
-    features = FrontEnd(window=16, hop=8)
+    features = FrontEnd("raw", 16, 8)
     _, note = split_healthy([2, 2, 200, 2, 2, 2], features, recordings=2)
     assert note.startswith("5 of 6 pieces between gaps in 2 healthy recordings were used whole, ")
     _, note = split_healthy([2, 2, 200, 2, 2, 2], features)

@@ -78,6 +78,7 @@ def new_firmware(
       keras-kd new-firmware runs/pump --board arduino --forward samples --out pump-recorder
     """
     from micro.firmware import new_firmware as write_project
+    from micro.firmware.exchangeable import REAL_TIME
 
     paths = write_project(
         *(run_folder, out, board),
@@ -92,11 +93,12 @@ def new_firmware(
         print_json({"files": [str(path) for path in paths]})
     else:
         click.echo(f"wrote {len(paths)} files; go on with {Path(out) / 'README.md'}")
-        for line in real_time_lines(run_folder, chip, clock):
+        lines = (REAL_TIME,) if weights == "exchangeable" else real_time_lines(run_folder, chip, clock)
+        for line in lines:
             click.echo(line)
 
 
-@click.command(short_help="Write a new model or parameters for devices in use")
+@click.command(short_help="Write a model or parameters for devices")
 @click.argument("run_folder", metavar="RUN", type=click.Path(file_okay=False))
 @click.option("--from", "old", required=True, type=click.Path(file_okay=False), help="Run that their firmware is from.")
 @click.option("--out", required=True, type=click.Path(dir_okay=False), help="File to write.")

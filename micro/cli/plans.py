@@ -23,6 +23,9 @@ def print_plan(plan: RunPlan, as_json: bool) -> None:
         print_json(dataclasses.asdict(plan))
         return
     _print_lines(plan)
+    from micro.runs.duration import in_words
+
+    click.echo(f"time: {in_words(plan.seconds)}")
     click.echo(NOT_CHECKED)
 
 

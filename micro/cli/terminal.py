@@ -75,7 +75,7 @@ def progress(enabled: bool) -> Iterator[Callable[[str, float], None]]:
             task = bar.add_task("", total=1.0)
 
             def show(stage: str, fraction: float) -> None:
-                if stage.startswith("failed: "):
+                if stage.startswith(("failed: ", "takes ")):
                     bar.console.print(stage, markup=False, highlight=False)  # stays above the bar
                 else:
                     bar.update(task, description=stage, completed=fraction)

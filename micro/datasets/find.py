@@ -137,10 +137,20 @@ def _matches(pattern: str, folder: Path) -> list[Path]:
         # What is known of a recording stands beside it, as NAME.csv.json.
         return [path for path in files if not about_another(path)] or files
     if paths:
-        example = f"{pattern.rstrip('/')}/*.csv"
+        example = f"{pattern.rstrip('/')}/{_files_below(paths)}"
         raise DataError(f"{pattern!r} matches folders only; name the files in them, as in {example!r}")
     where = "" if os.path.isabs(pattern) else f" in {os.path.abspath(folder)}"
     raise DataError(f"no file matches {pattern!r}{where}{_deeper(pattern, folder)}")
+
+
+def _files_below(folders: Sequence[Path], most: int = 3) -> str:
+    """A pattern of the first files below folders, at most so many deep: '*/*.csv'."""
+    for depth in range(most):
+        for folder in folders:
+            first = next((path for path in sorted(folder.glob("*/" * depth + "*.*")) if path.is_file()), None)
+            if first is not None:
+                return "*/" * depth + f"*{first.suffix}"
+    return "*.csv"
 
 
 def _deeper(pattern: str, folder: Path) -> str:

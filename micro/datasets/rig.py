@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from micro.datasets.recording import Recording
-from micro.datasets.rig_filters import convolved, first_order
 
 FAULTS = ("outer", "inner", "ball", "cage")
 
@@ -150,7 +149,10 @@ def shaft_turns(rig: Rig, count: int, rng: np.random.Generator) -> np.ndarray:
     speed = rig.speed * (1 + rig.speed_range * rng.uniform(-1, 1))
     memory = math.exp(-1 / (0.5 * rig.sample_rate))
     kicks = rng.standard_normal(count) * math.sqrt(1 - memory**2)
-    wander = first_order(kicks, memory, memory * rng.standard_normal())
+    start = np.array([memory * rng.standard_normal()])
+    from scipy import signal
+
+    wander, _ = signal.lfilter([1.0], [1.0, -memory], kicks, zi=start)
     turns = np.cumsum(speed / 60 * (1 + rig.speed_drift * wander)) / rig.sample_rate
     return turns + rng.uniform()
 
@@ -184,7 +186,9 @@ def ring(rig: Rig, train: np.ndarray) -> np.ndarray:
         natural = 2 * np.pi * mode.frequency
         damped = natural * math.sqrt(1 - mode.damping**2)
         response += mode.gain * np.exp(-mode.damping * natural * seconds) * np.sin(damped * seconds)
-    return convolved(train, response)
+    from scipy import signal
+
+    return signal.fftconvolve(train, response)[: len(train)]
 
 
 def sense(sensor: Sensor, acceleration: np.ndarray, rng: np.random.Generator) -> np.ndarray:

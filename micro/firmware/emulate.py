@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from micro.aot.block import Weights
 from micro.firmware.boards import CORES, USUAL_CORES
 from micro.firmware.building import compiler_version, on_each, replayed, require_tools
 from micro.firmware.building import missing_tools as missing_tools
@@ -60,16 +61,20 @@ def emulate(run_folder: str | Path, cores: Sequence[str] = USUAL_CORES) -> tuple
 
 
 def emulate_firmware(
-    firmware: Firmware, kept: np.ndarray, name: str, cores: Sequence[str] = USUAL_CORES
+    firmware: Firmware,
+    kept: np.ndarray,
+    name: str,
+    cores: Sequence[str] = USUAL_CORES,
+    weights: Weights = "constant",
 ) -> tuple[Emulated, ...]:
-    """As `emulate`, for firmware and windows (n, window, channels) that are already loaded."""
+    """As `emulate`, for firmware and windows (n, window, channels) that are already loaded; `weights` as of `new_firmware`."""
     require_tools()
     kept = kept[np.isfinite(kept.reshape(len(kept), -1)).all(axis=1)]
     frames = self_test_windows(firmware, kept, 1)
     content, expected = _stream(firmware, kept)
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made) / "project"
-        write_folder(folder, project_files(firmware, frames, name, "bare-cortex-m", "static"))
+        write_folder(folder, project_files(firmware, frames, name, "bare-cortex-m", "static", weights=weights))
         (folder / "samples.bin").write_bytes(content)
         compiler = compiler_version()
         return on_each(cores, lambda core: _on(core, folder, expected, compiler))

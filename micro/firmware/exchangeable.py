@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from micro.firmware.layout import Runtime
 
 
+# In place of what is said of real time.
+REAL_TIME = "real time: not known with exchangeable weights, which take more instructions than those that are counted"
+
+
 def require_exchangeable(firmware: Firmware, run_folder: str, instead: str, runtime: Runtime = "static") -> None:
     """RunError that names what of a run is not exchanged with its weights, and says what to do instead; operators are refused
     where C is written of them."""

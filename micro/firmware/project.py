@@ -27,7 +27,7 @@ from micro.emission.vibration import vibration_files
 from micro.errors import RunError
 from micro.firmware.boards import BOARDS, MACHINES
 from micro.firmware.diagnosis import diagnosis_context, require_room
-from micro.firmware.exchangeable import require_exchangeable
+from micro.firmware.exchangeable import REAL_TIME, require_exchangeable
 from micro.firmware.expected import expected
 from micro.firmware.forward import forward_context
 from micro.firmware.kept_windows import load_windows, self_test_windows, windows_of
@@ -136,6 +136,7 @@ def new_firmware(
     firmware = load_firmware(run_folder)
     if weights == "exchangeable":
         require_exchangeable(firmware, str(run_folder), "take weights 'constant'", runtime)
+        paces = (REAL_TIME,)
     require_room(report, firmware.diagnosis, chip or config.budget.board)
     if firmware.hops is not None and runtime != "static":
         raise RunError(

@@ -98,6 +98,11 @@ def update_device(
     new, old = (load_with_detector(Path(folder)) for folder in (run_folder, firmware_from))
     if run_parameters(new).made_for == run_parameters(old).made_for:
         return update_parameters(run_folder, firmware_from, out, counter, sensor)
+    if sensor is not None:
+        raise RunError(
+            f"{run_folder} has another model than {firmware_from}, and a record of weights tells nothing of a device's own "
+            "sensor: write the model without --sensor"
+        )
     _require_exchangeable(str(run_folder), new, str(firmware_from), old)
     number = 1 if counter is None else counter
     parameters = run_parameters(new, usual_counter(read_run(Path(run_folder))[0]))

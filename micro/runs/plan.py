@@ -8,13 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
-from micro.config import AUTO, Config, ModelConfig
+from micro.config import AUTO, Config
 from micro.datasets.prepared import Prepared
 from micro.datasets.window_parts import Windows
+from micro.runs.duration import estimated_seconds
 from micro.runs.epochs import epochs_of
 from micro.runs.folder import RunFolder, is_run_of
 from micro.runs.lock import settled
-from micro.runs.parameter_counts import parameter_count, text_parameter_count
+from micro.runs.planned_models import PlannedModel, planned_models
 from micro.runs.publish import holds_something
 from micro.runs.recipe_choice import trial_epochs, trials_of
 from micro.runs.start import checked_data
@@ -22,17 +23,6 @@ from micro.runs.summary import plain_config
 from micro.support.files import json_bytes
 
 PARTS = ("train", "validation", "calibration", "test")
-
-
-@dataclass(frozen=True)
-class PlannedModel:
-    """A model and how it would be trained: `steps` of one training, `parameters` None where only its file knows them."""
-
-    name: str
-    described: str
-    parameters: int | None
-    epochs: int
-    steps: int
 
 
 @dataclass(frozen=True)
@@ -44,6 +34,7 @@ class RunPlan:
         compress: Stages of compression and their epochs.
         recipes: Students that recipe "auto" tries first, each for `recipe_epochs`.
         steps: Training steps over all seeds and folds, without those of compression and of tried recipes.
+        seconds: How long a whole run may take, roughly; see `micro.runs.duration`.
         out: The folder, and what is there now.
         notes: What was skipped, left out or split.
     """
@@ -63,6 +54,7 @@ class RunPlan:
     seeds: int
     folds: int
     steps: int
+    seconds: float
     out: str
     notes: tuple[str, ...]
 
@@ -87,7 +79,7 @@ def plan_run(config: Config, out: str | Path, *, resume: bool = False, force: bo
 
 def planned(config: Config, data: Prepared, folds: int, out: str) -> RunPlan:
     """The plan of data that were read; `out` says what the folder is."""
-    models = _models(config, data)
+    models = planned_models(config, data)
     features = data.features
     return RunPlan(
         job=config.job,
@@ -105,6 +97,7 @@ def planned(config: Config, data: Prepared, folds: int, out: str) -> RunPlan:
         seeds=config.seeds,
         folds=folds,
         steps=config.seeds * folds * sum(model.steps for model in models),
+        seconds=round(estimated_seconds(config, data, folds), 1),
         out=out,
         notes=data.notes,
     )
@@ -140,56 +133,6 @@ def _by_class(data: Prepared, windows: Windows) -> dict[str, int]:
     words = {0: "healthy", 1: "faulty", -1: "unknown"}
     counts = {word: int(np.sum(labels == state)) for state, word in words.items()}
     return {word: count for word, count in counts.items() if count or word == "healthy"}
-
-
-def _models(config: Config, data: Prepared) -> tuple[PlannedModel, ...]:
-    """Teacher and student, and the student that learns alone to compare with."""
-    learned = len(data.train) + (0 if data.faults is None else len(data.faults))
-    taught = learned + (0 if data.unlabeled is None else len(data.unlabeled)) + _synthetic(config)
-    teacher, student = config.teacher, config.student
-    of_teacher = len(data.of_teacher.train) + learned - len(data.train)
-    models = [
-        _model("teacher", teacher, _teacher_words(config), of_teacher, data.of_teacher, teacher.networks),
-        _model("student", student, None, taught, data),
-    ]
-    if config.distill.compare:
-        models.append(_model("student alone", student, None, taught, data))
-    return tuple(models)
-
-
-def _synthetic(config: Config) -> int:
-    return config.teacher.synthetic_windows if config.teacher.detectors else 0
-
-
-def _teacher_words(config: Config) -> str | None:
-    """What a teacher is that is no network of its own."""
-    for what, named in (("detectors", config.teacher.detectors), ("estimators", config.teacher.estimators)):
-        if named:
-            words = [each if isinstance(each, str) else str(each.get("class")) for each in named]
-            return f"{what} {', '.join(words)}, fitted"
-    return None
-
-
-def _model(
-    name: str, part: ModelConfig, words: str | None, windows: int, data: Prepared, networks: int = 1
-) -> PlannedModel:
-    if words is not None:
-        return PlannedModel(name, words, None, 0, 0)
-    trained = part.path is None or name != "teacher"
-    epochs = part.epochs * networks if trained else 0
-    steps = epochs * -(-windows // part.batch_size)
-    if part.path is not None:
-        return PlannedModel(name, f"from {part.path}{'' if trained else ', as it is'}", None, epochs, steps)
-    sizes = "-".join(map(str, part.sizes))
-    described = f"{f'{networks} times ' if networks > 1 else ''}{part.family} {sizes}"
-    return PlannedModel(name, described, networks * _parameters(name, part, data), epochs, steps)
-
-
-def _parameters(name: str, part: ModelConfig, data: Prepared) -> int:
-    if data.text is not None:
-        span = data.text.teacher if name == "teacher" else data.text.student
-        return text_parameter_count(part, span, data.text.vocabulary.size, len(data.text.symbols))
-    return parameter_count(part, *data.shapes)
 
 
 def as_lines(plan: RunPlan) -> Mapping[str, str]:

@@ -12,6 +12,7 @@ from micro.config import Config
 from micro.datasets.enough import require_enough
 from micro.datasets.prepare import prepare
 from micro.datasets.prepared import Prepared, notes_of_others
+from micro.runs.duration import estimated_seconds, in_words
 from micro.runs.folder import NOT_BEGUN, RunFolder
 from micro.runs.lock import holding, settled
 from micro.runs.progress_lines import Teller, Watch, nobody
@@ -79,6 +80,7 @@ def run_held(
     try:
         teller.say("reading data", 0.0)
         data = checked_data(config)
+        teller.say(f"takes {in_words(estimated_seconds(config, data[0], len(data)))}", 0.01)
         teller.say("starting TensorFlow", 0.01)
         import_frameworks()
         from micro.runs import pipeline

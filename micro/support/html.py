@@ -69,7 +69,8 @@ def logarithmic(axes: Axes, which: Literal["x", "y"] = "y") -> None:
     axes.set(**{f"{which}scale": "log"})
     axis, (low, high) = (axes.xaxis, axes.get_xlim()) if which == "x" else (axes.yaxis, axes.get_ylim())
     decades = math.log10(high / low)
-    steps = (1.0,) if decades > 3 else (1.0, 3.0) if decades > 1.5 else (1.0, 2.0, 5.0)
+    # Numbers beside each other take more room than below each other.
+    steps = (1.0,) if decades > (2 if which == "x" else 3) else (1.0, 3.0) if decades > 1.5 else (1.0, 2.0, 5.0)
     locator: Locator = LogLocator(subs=steps) if decades > 0.8 else MaxNLocator(4)
     axis.set_major_locator(locator)
     axis.set_minor_locator(NullLocator())
