@@ -154,15 +154,15 @@ def test_wrong_arguments_are_named(arguments, problem):
 
 def test_what_several_features_have_in_common_is_found_sooner_than_by_any_and_no_oftener_by_chance():
     rng = np.random.default_rng(0)
-    counts = np.ones((46, 20), int)
-    found = {(moved, common): 0 for moved in (0.0, 1.3) for common in ((), range(6))}
+    counts = np.ones((38, 20), int)
+    found = {(moved, common): 0 for moved in (0.0, 1.0) for common in ((), range(6))}
     for seed in range(60):
-        columns = rng.normal(size=(46, 18))
+        columns = rng.normal(size=(38, 18))
         for moved, common in found:
-            own = columns + moved * (np.arange(46)[:, None] >= 30) * (np.arange(18) < 6)
+            own = columns + moved * (np.arange(38)[:, None] >= 30) * (np.arange(18) < 6)
             test = histogram_test(counts[:30], counts[30:], 0.01, seed, (own[:30], own[30:]), common)
             found[moved, common] += test.shift.p <= 0.01
             if moved and common:
                 assert test.shift.feature == 18
-    assert found[1.3, range(6)] > found[1.3, ()] + 10
+    assert found[1.0, range(6)] > found[1.0, ()] + 20
     assert max(found[0.0, ()], found[0.0, range(6)]) <= 3

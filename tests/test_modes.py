@@ -249,6 +249,13 @@ def test_each_sample_of_the_queue_comes_with_its_speed(name, tmp_path):
     assert said[:3] == ["self-test: pass", "machine off", between]
     assert [each for each in said[3:] if each not in ("healthy", "ALARM")] == [between]
     assert said[3] in ("healthy", "ALARM")
+    # As a log each row with a score has its mode.
+    done = subprocess.run([build_app(folder, "-DSENSOR_QUEUE=256", "-DAPP_LOG=1")], capture_output=True, text=True)
+    header, *rows = (line.split(",") for line in done.stdout.splitlines())
+    assert header == ["status", "raw_score", "mode"]
+    assert {len(row) for row in rows} == {3}
+    assert [row[2] == "" for row in rows] == [row[1] == "" for row in rows]
+    assert {row[2] for row in rows if row[0] in ("healthy", "ALARM")} < {"0", "1", "2"}
 
 
 def test_records_of_modes_are_read_back_and_no_others():

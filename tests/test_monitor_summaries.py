@@ -262,6 +262,6 @@ def test_the_project_s_application_sends_what_python_writes_and_monitor_reads(ri
     assert (project / "sent.cbor").read_bytes() == wanted
     found = micro.monitor(rig_run, project / "sent.cbor")
     assert found.sessions == len(seen.statuses) // 24
-    assert len(found.features) == seen.features.shape[1] + 2 * octaves.count
+    assert len(found.features) == seen.features.shape[1] + 2 * octaves.count + 1, "and the mean of all levels"
     assert f"{name}_summary.h" in {path.name for path in (project / "src").iterdir()}
     assert "with a summary every 24 windows" in (project / "src" / f"{name}_summary.h").read_text()

@@ -372,8 +372,10 @@ def test_bytes_of_no_device_are_refused_by_name():
         "holds byte 0xc2": cbor2.dumps({0: 2**70}),
         "holds byte 0xfb": cbor2.dumps({0: 1.1}),
         "is not a map": cbor2.dumps([1, 2]),
-        "format 3": changed(k0=3),
+        "format 4": changed(k0=4),
         "is not encoded as a device encodes it": changed(k0=2),
+        "not encoded as a device encodes": changed(k0=3),
+        "of its operating mode, and not mode": changed(k0=3, k16=[64, 0, 0]),
         "levels and crossings that are no bytes": changed(k0=2, k15=7),
         "has 4 bytes of levels": changed(k0=2, k15=b"1234"),
         "has 0 bytes of levels": changed(k0=2, k15=b""),
@@ -409,10 +411,79 @@ def test_bytes_of_no_device_are_refused_by_name():
             assert Summary.from_bytes(bytes(content)).to_bytes() == content
 
 
-def test_a_detector_with_operating_modes_has_no_summaries():
-    modes = emitted_c.firmwares()["modes"]
-    with pytest.raises(micro.ConversionError, match="one for each operating mode"):
-        summary_files(modes.front_end, modes.decider, sha256(modes.tflite), "pump")
+MODES_DRIVER = r"""
+#include <stdio.h>
+#include "d_summary.h"
+static int8_t features[D_FEATURE_COUNT];
+const int8_t *d_detector_features(void) { return features; }
+static d_detector detector;
+static d_parameters parameters;
+static d_summary summary[D_MODES];
+static uint8_t bytes[D_SUMMARY_MAX_BYTES];
+int main(void) {
+  int32_t row[3];
+  int16_t mode;
+  detector.parameters = &parameters;
+  for (mode = 0; mode < D_MODES; ++mode) {
+    parameters.thresholds[mode] = 1000 * (mode + 1);
+    d_summary_reset(&summary[mode], mode, NULL, 5);
+  }
+  while (fread(row, sizeof row, 1, stdin) == 1) {
+    detector.mode = (int16_t)row[0];
+    detector.score = row[1];
+    for (mode = 0; mode < D_MODES; ++mode) d_summary_add(&summary[mode], &detector, (d_status)row[2]);
+  }
+  for (mode = 0; mode < D_MODES; ++mode) {
+    const uint32_t count = d_summary_write(&summary[mode], 7, bytes, sizeof bytes);
+    fwrite(bytes, 1, count, stdout);
+  }
+  return 0;
+}
+"""
+
+
+@pytest.mark.parametrize("name", ["modes", "modes_fixed"])
+def test_of_operating_modes_each_has_a_summary_and_c_writes_the_bytes_of_python(name, tmp_path):
+    if shutil.which("gcc") is None:
+        pytest.skip("gcc is not installed")
+    firmware = emitted_c.firmwares()[name]
+    front_end, digest = firmware.front_end, sha256(firmware.tflite)
+    around = (front_end, firmware.scaling, firmware.decider, read(firmware.tflite), digest, "d")
+    made = {**detector_files(*around), **summary_files(front_end, firmware.decider, digest, "d")}
+    folder = emitted_c.written(made, tmp_path)
+    (folder / "main.c").write_text(MODES_DRIVER)
+    command = ["gcc", *STRICT, *SANITIZERS, "main.c", "d_summary.c", "d_parameters.c", "-lm", "-o", "main"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[:3000]
+    count, rng = firmware.decider.modes.ranges.count, np.random.default_rng(0)
+    rows = np.stack(
+        [rng.integers(0, count, 500), rng.integers(0, 4000, 500), rng.choice([1, 2, 3, 4, 5, 10, 11], 500)], 1
+    )
+    done = subprocess.run([folder / "main"], input=rows.astype("<i4").tobytes(), capture_output=True)
+    assert done.returncode == 0, done.stderr
+    made_for, octaves = made_for_of(front_end, firmware.decider, digest), octaves_of(front_end)
+    empty = octaves(
+        np.zeros((1, front_end.length, front_end.channels), np.int16 if name == "modes_fixed" else np.float32)
+    )
+    path, expected = tmp_path / "device.cbor", []
+    for mode in range(count):
+        words = {
+            "sequence": 5,
+            "counter": 7,
+            "mode": mode,
+            "modes": rows[:, 0],
+            "octaves": (octaves, empty.repeat(500, 0)),
+        }
+        expected.append(summarized(rows[:, 1], rows[:, 2], 1000 * (mode + 1), made_for, **words))
+    assert done.stdout == b"".join(each.to_bytes() for each in expected)
+    assert [each.mode.off > 0 for each in expected] == [mode == 0 for mode in range(count)]
+    assert sum(each.windows for each in expected) == np.isin(rows[:, 2], (1, 2)).sum()
+    assert sum(sum(each.faults) + each.mode.off + each.mode.unknown for each in expected) == (rows[:, 2] > 2).sum()
+    path.write_bytes(done.stdout)
+    assert micro.read_summaries(path, made_for).each == tuple(expected)
+    wrong = replace(expected[1], mode=replace(expected[1].mode, off=3))
+    with pytest.raises(micro.DataError, match="of its operating mode"):
+        Summary.from_bytes(wrong.to_bytes())
 
 
 @pytest.mark.parametrize("dtype", [np.int16, np.float32])

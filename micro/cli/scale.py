@@ -155,8 +155,16 @@ def fleet(
     show_default=True,
     help="Chance that steady scores are reported as drift.",
 )
-@click.option("--every", type=click.IntRange(1), default=4, show_default=True, help="Sessions between checks.")
-@click.option("--recent", type=click.IntRange(1), default=8, show_default=True, help="Sessions that a check looks at.")
+@click.option(
+    "--every",
+    type=click.IntRange(1),
+    default=4,
+    show_default=True,
+    help="Sessions between checks; of summaries, periods.",
+)
+@click.option(
+    "--recent", type=click.IntRange(1), default=8, show_default=True, help="Sessions or periods that a check looks at."
+)
 @click.option("--device", help="Device to read, if LOG holds several; each by itself by default.")
 @click.option(
     "--parameters",

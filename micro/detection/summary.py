@@ -16,7 +16,8 @@ from micro.detection.detector import Status
 from micro.detection.record import DIGEST, MadeFor
 from micro.detection.sample_levels import SampleLevels, sample_levels
 from micro.detection.score_bins import BINS, above, counts_of
-from micro.detection.summary_format import FAULTS, FORMAT, FORMAT_WITH_OCTAVES, MOST, Key
+from micro.detection.summary_format import FAULTS, FORMAT, FORMAT_WITH_MODE, FORMAT_WITH_OCTAVES, MOST, Key
+from micro.detection.summary_mode import ModeState, mode_state
 from micro.errors import DataError
 from micro.signal.learned import Learned
 from micro.signal.octaves import Octaves
@@ -79,6 +80,8 @@ class Summary:
         velocity: Blocks, mean and largest velocity RMS in micrometers a second; None where none is measured.
         learned: Of a device that learns its machine.
         octaves: Levels and crossings of the samples; None of older firmware, and of a period without windows.
+        mode: Of a detector with operating modes, the one that windows with a score are of; those without are counted in
+            the summary of mode 0.
         features: Means of all int8 features, in sixteenths, where they were sent; not part of `to_bytes`.
 
     Examples:
@@ -103,6 +106,7 @@ class Summary:
     velocity: tuple[int, int, int] | None = None
     learned: LearnedState | None = None
     octaves: SampleLevels | None = None
+    mode: ModeState | None = None
     features: tuple[int, ...] | None = field(default=None, compare=False)
 
     @property
@@ -134,6 +138,8 @@ class Summary:
             entries[Key.LEARNED] = [int(state.phase), int(state.refusal), state.place, state.crc]
         if self.octaves is not None:
             entries |= {Key.FORMAT: FORMAT_WITH_OCTAVES, Key.OCTAVES: self.octaves.to_bytes()}
+        if self.mode is not None:
+            entries |= {Key.FORMAT: FORMAT_WITH_MODE, Key.MODE: [self.mode.mode, self.mode.off, self.mode.unknown]}
         return encoded(entries)
 
     @classmethod
@@ -159,8 +165,8 @@ def part_or_summary(content: bytes) -> Summary | FeaturePart:
         raise DataError(f"is not CBOR of a summary: {error}") from None
     if end != len(content) or not isinstance(entries, dict) or not all(type(key) is int for key in entries):
         raise DataError("is not a map with integers as keys")
-    if entries.get(Key.FORMAT) not in (FORMAT, FORMAT_WITH_OCTAVES):
-        known = f"formats {FORMAT} and {FORMAT_WITH_OCTAVES} can be read"
+    if entries.get(Key.FORMAT) not in (FORMAT, FORMAT_WITH_OCTAVES, FORMAT_WITH_MODE):
+        known = f"formats {FORMAT}, {FORMAT_WITH_OCTAVES} and {FORMAT_WITH_MODE} can be read"
         raise DataError(f"is a summary of format {entries.get(Key.FORMAT)!r}; {known}")
     digests = entries.get(Key.MADE_FOR)
     if not isinstance(digests, bytes) or len(digests) != 3 * DIGEST:
@@ -203,6 +209,7 @@ def _summary(entries: dict[int, object], made_for: MadeFor) -> Summary:
         velocity,
         _learned(_numbers(entries, Key.LEARNED, (-1, 2**32 - 1))) if Key.LEARNED in entries else None,
         _octaves(entries.get(Key.OCTAVES)),
+        mode_state(_numbers(entries, Key.MODE, counts)) if Key.MODE in entries else None,
     )
 
 
@@ -270,6 +277,8 @@ def summarized(
     velocities: Sequence[int] | None = None,
     learned: LearnedState | None = None,
     octaves: tuple[Octaves, np.ndarray] | None = None,
+    mode: int | None = None,
+    modes: np.ndarray | None = None,
 ) -> Summary:
     """The summary of windows in turn, as the emitted C makes it of them.
 
@@ -280,12 +289,23 @@ def summarized(
         sources: Whether the firmware joins several sources, and so counts those that are missing.
         velocities: Of blocks, in micrometers a second.
         octaves: What of the samples is looked at, and what it gives of each window, (n, 2 * octaves) int.
+        mode: The operating mode that the summary is of, and `modes` that of each window, (n,) int.
     """
     given = np.asarray(statuses, int)
     scored = np.flatnonzero(np.isin(given, (Status.HEALTHY, Status.ALARM)))
+    state = None
+    if mode is not None:
+        assert modes is not None
+        scored = scored[np.asarray(modes)[scored] == mode]
+        unscored = ~np.isin(given, (Status.HEALTHY, Status.ALARM))
+        given = np.where(unscored & (mode > 0), 0, given)
+        off, unknown = (min(MOST, int((given == status).sum())) for status in (Status.MACHINE_OFF, Status.UNKNOWN_MODE))
+        state = ModeState(mode, off, unknown)
     kept = scored[:MOST]
     faults = FAULT_STATUSES[: len(FAULTS) + sources]
-    others = ~np.isin(given, (Status.HEALTHY, Status.ALARM, *faults, 0))
+    counted = (Status.HEALTHY, Status.ALARM, *faults, 0)
+    counted = counted if mode is None else (*counted, Status.MACHINE_OFF, Status.UNKNOWN_MODE)
+    others = ~np.isin(given, counted)
     velocity = None
     if velocities is not None:
         velocity = (len(velocities), sum(velocities) // max(1, len(velocities)), max(velocities, default=0))
@@ -302,6 +322,7 @@ def summarized(
         velocity,
         learned,
         None if octaves is None or not len(kept) else sample_levels(octaves[0], octaves[1][kept]),
+        state,
     )
 
 

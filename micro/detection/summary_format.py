@@ -8,8 +8,9 @@ from micro.detection.record import DIGEST
 from micro.detection.score_bins import BINS
 
 # A reader dispatches on them. Each format that was ever written stays readable. A summary with levels and crossings of the
-# samples is of the second format; parts with features, and summaries without, are of the first.
-FORMAT, FORMAT_WITH_OCTAVES = 1, 2
+# samples is of the second format, one of an operating mode of the third, with or without levels; parts with features, and all
+# other summaries, are of the first.
+FORMAT, FORMAT_WITH_OCTAVES, FORMAT_WITH_MODE = 1, 2, 3
 # Counts stop here: sums of squares of int8 features, and these times the count, stay within 64 bits.
 MOST = 2**24 - 1
 # What faults are counted of, in this order; the last where several sources are joined.
@@ -39,9 +40,12 @@ class Key(IntEnum):
     MEANS = 13
     DEVIATIONS = 14
     OCTAVES = 15
+    MODE = 16
 
 
-def largest_summary(faults: int, *, vibration: bool, learns: bool, octaves: int = 0, most: int = MOST) -> int:
+def largest_summary(
+    faults: int, *, vibration: bool, learns: bool, octaves: int = 0, modes: bool = False, most: int = MOST
+) -> int:
     """Bytes of the longest summary, in which no count is above `most`.
 
     Examples:
@@ -50,6 +54,8 @@ def largest_summary(faults: int, *, vibration: bool, learns: bool, octaves: int 
         (218, 189)
         >>> largest_summary(3, vibration=True, learns=True, octaves=11, most=65_535)
         209
+        >>> largest_summary(3, vibration=True, learns=False, octaves=11, modes=True, most=65_535)
+        207
     """
     count = 5 if most > 65_535 else 3
     # Of numbers up to 32 bits a key and 5 bytes; map, format, digests, sequence and counter; threshold.
@@ -57,6 +63,7 @@ def largest_summary(faults: int, *, vibration: bool, learns: bool, octaves: int 
     arrays = 2 + count * faults + 2 + count * BINS
     more = (2 + count + 5 * 2 if vibration else 0) + (2 + 1 + 1 + 3 + 5 if learns else 0)
     more += 1 + (1 if 3 * octaves < 24 else 2) + 3 * octaves if octaves else 0
+    more += 1 + 1 + 2 + 2 * count if modes else 0
     return 1 + 2 + _MADE_FOR + numbers + 10 + arrays + more
 
 

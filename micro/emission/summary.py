@@ -13,6 +13,7 @@ from micro.detection.score_bins import AT_THRESHOLD, BINS, PARTS
 from micro.detection.summary_format import (
     FAULTS,
     FORMAT,
+    FORMAT_WITH_MODE,
     FORMAT_WITH_OCTAVES,
     MOST,
     RADIO,
@@ -23,6 +24,7 @@ from micro.detection.summary_format import (
 )
 from micro.emission.c_array import write_sources
 from micro.emission.c_text import render
+from micro.emission.detector import modes_context
 from micro.emission.parameters import made_for_of
 from micro.emission.sensor import sources_context
 from micro.errors import ConversionError
@@ -47,8 +49,7 @@ def emit_summary(
     Returns: the paths written.
 
     Raises:
-        ConversionError: For a detector of a classifier's margin, whose scores are compared with no baseline, and for one with
-            operating modes.
+        ConversionError: For a detector of a classifier's margin, whose scores are compared with no baseline.
 
     Examples:
         >>> front_end = micro.FrontEnd("envelope", window=64, hop=32, envelope_bands=4)
@@ -84,8 +85,6 @@ def summary_files(
         raise ConversionError(
             "a classifier's margin is no anomaly score, and no baseline is kept to compare summaries with"
         )
-    if detector.modes is not None:
-        raise ConversionError("a summary has one threshold, and this detector has one for each operating mode")
     further = sources_context(front_end.whole if isinstance(front_end, Hops) else front_end, name)
     learns = commissioning is not None
     faults = [*FAULTS, *([SOURCE_FAULT] if further["further"] else [])]
@@ -93,6 +92,12 @@ def summary_files(
     octaves = octaves_of(front_end)
     count = octaves.count if octaves else 0
     whole = front_end.whole if isinstance(front_end, Hops) else front_end
+    parts: dict[str, Any] = {
+        "vibration": vibration,
+        "learns": learns,
+        "octaves": count,
+        "modes": detector.modes is not None,
+    }
     context: dict[str, Any] = {
         **CNames(name).context("summary"),
         **further,
@@ -104,6 +109,8 @@ def summary_files(
         ],
         "format": FORMAT,
         "format_with_octaves": FORMAT_WITH_OCTAVES,
+        "format_with_mode": FORMAT_WITH_MODE,
+        "modes": modes_context(detector.modes),
         "octaves": octaves,
         "of_frames": whole.frame_hop is not None,
         "fixed": whole.arithmetic == "fixed",
@@ -117,8 +124,8 @@ def summary_files(
         "part_rows": [", ".join(map(str, PARTS[start : start + 7])) for start in range(0, len(PARTS), 7)],
         "most": MOST,
         "period": period,
-        "max_bytes": largest_summary(len(faults), vibration=vibration, learns=learns, octaves=count),
-        "short_bytes": largest_summary(len(faults), vibration=vibration, learns=learns, octaves=count, most=2**16 - 1),
+        "max_bytes": largest_summary(len(faults), **parts),
+        "short_bytes": largest_summary(len(faults), **parts, most=2**16 - 1),
         "part_bytes": largest_part(0),
         "fitting": min(
             features_of_part(RADIO), math.prod(front_end.shape) if not isinstance(front_end, Hops) else MOST

@@ -38,11 +38,11 @@ def stage_context(decider: Decider) -> dict[str, Any]:
             "label_names": decider.label_names,
             "headers": [c_string(f",{csv_cell(f'raw {each}')}") for each in decider.label_names],
         }
-    # A classifier's margin is no anomaly score, of which a baseline was kept; a summary has one threshold.
+    # A classifier's margin is no anomaly score, of which a baseline was kept.
     monitored = decider.score.kind != "margin"
     own = {
         "monitored": monitored,
-        "summarizes": monitored and decider.modes is None,
+        "summarizes": monitored,
         "predicts": bool(decider.score.places),
     }
     return {**PLAIN_STAGE, **own, "modes": modes_context(decider.modes), "off": any(decider.off_rms)}

@@ -134,7 +134,7 @@ def _of_scores(evidence: Evidence) -> tuple[Advice, str]:
     return "steady", (
         f"no check found drift: {_distance(check)}, where {check.level:.2g} would count as drift; the smallest change of all "
         f"scores that {compared} can show is a factor of about {evidence.detectable:g}. {_alarms(evidence)} (p "
-        f"{evidence.alarm_chance:.2g} by sessions)"
+        f"{evidence.alarm_chance:.2g} by {evidence.noun}s)"
     )
 
 
@@ -157,8 +157,9 @@ def _scores_moved(evidence: Evidence) -> str:
 def _features_moved(evidence: Evidence, shift: Shift) -> str:
     return (
         f"the scores hold ({_distance(evidence.check)}), but the input does not: {evidence.features[shift.feature]} "
-        f"moved by {shift.deviations:+.1f} standard deviations of sessions (p {shift.p:.2g}). The student was not tested on "
-        "such input. Look at machine, speed and sensor first; if they will stay like this, record and train a new student"
+        f"moved by {shift.deviations:+.1f} standard deviations of {evidence.noun}s (p {shift.p:.2g}). The student was not "
+        "tested on such input. Look at machine, speed and sensor first; if they will stay like this, record and train a new "
+        "student"
     )
 
 

@@ -112,7 +112,7 @@ def _by_mode(run: MonitoredRun, path: str | Path, log: ModesLog, options: Option
             found[rows[mode].name] = _compared(run.report, threshold, run.rate, sides, read, checks, own, OTHER_MODE)
         except DataError as error:
             found[rows[mode].name] = str(error)
-    return of_modes(path, found, log)
+    return of_modes(path, found, log.faults, log.notes)
 
 
 def _seen(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +13,8 @@ from micro.detection.detector import Detector, in_units
 from micro.detection.drift import alarm_chance, smallest_change, watch_histograms
 from micro.detection.learned_record import LearnedRecord
 from micro.detection.permutation import Statistic, histogram_distances
-from micro.detection.score_bins import BINS, LARGEST, above, bounds_of, counts_of
-from micro.detection.summary import Summary, crc_of_learned
+from micro.detection.score_bins import LARGEST, above, bounds_of, counts_of
+from micro.detection.summary import crc_of_learned
 from micro.detection.summary_format import FEATURE_UNIT
 from micro.emission.parameters import made_for_of
 from micro.errors import DataError, RunError
@@ -22,11 +22,13 @@ from micro.monitoring.advice import Condition, Evidence
 from micro.monitoring.binned import median_of, stand_ins, upper_bound_of
 from micro.monitoring.learned_log import HOW
 from micro.monitoring.learned_rate import learned_rate
-from micro.monitoring.period_means import joined_means, whole
+from micro.monitoring.mode_findings import OTHER_MODE, of_modes
+from micro.monitoring.periods import Periods, periods_of
 from micro.monitoring.result import Monitoring, Options, monitoring_of
 from micro.monitoring.run import MonitoredRun
 from micro.monitoring.seen import Seen, of_counts, of_test
-from micro.monitoring.summaries import Summaries, read_summaries
+from micro.monitoring.statuses import OFF, UNKNOWN, left_out_notes
+from micro.monitoring.summaries import Summaries, of_mode, read_summaries
 from micro.runs.baseline import FEATURES, calibration_features, calibration_octaves
 from micro.runs.firmware import Firmware
 from micro.runs.kept_scores import read_scores
@@ -43,31 +45,6 @@ NO_SCORES = (
 
 
 @dataclass(frozen=True)
-class Periods:
-    """Periods of summaries, each as long as a session of calibration or longer.
-
-    Attributes:
-        counts: Of scores in bins, (periods, bins).
-        features: Means of int8 features, (periods, features); None where they are not compared.
-        octaves: Levels and crossings of the samples, (periods, 2 * octaves); None where they are not compared.
-    """
-
-    counts: np.ndarray
-    features: np.ndarray | None
-    octaves: np.ndarray | None
-
-    def part(self, rows: slice) -> Periods:
-        """Some of the periods."""
-        sides = (None if side is None else side[rows] for side in (self.features, self.octaves))
-        return Periods(self.counts[rows], *sides)
-
-    @property
-    def fractions_above(self) -> np.ndarray:
-        """Of each period the fraction of windows above the threshold."""
-        return np.asarray(above(self.counts) / self.counts.sum(axis=1))
-
-
-@dataclass(frozen=True)
 class _Compared:
     """Two groups of periods, and what the threshold is that their bins are parts of."""
 
@@ -80,27 +57,67 @@ class _Compared:
 
 
 def monitor_summaries(run: MonitoredRun, path: Path, options: Options, seed: int) -> Monitoring:
-    """As `micro.monitor`, of a file of summaries.
+    """As `micro.monitor`, of a file of summaries; of a run with operating modes mode by mode.
 
     Raises:
         RunError: For a run whose student is not int8.
         DataError: Names file and byte of what cannot be read, or says that there are too few summaries.
     """
-    folder, report, rate, firmware = run.folder, run.report, run.rate, run.firmware
-    if not isinstance(firmware.decider, Detector):
-        raise RunError(f"{folder} has no detector that could send summaries")
-    made_for = made_for_of(firmware.hops or firmware.front_end, firmware.decider, sha256(firmware.deployed))
-    known = calibration_features(folder) if (folder / FEATURES).is_file() else None
-    levels = calibration_octaves(folder)
-    size = None if known is None else known.shape[1]
-    read = read_summaries(path, made_for, size)
-    unit = firmware.decider.score.unit
+    firmware, detector = run.firmware, run.firmware.decider
+    if not isinstance(detector, Detector):
+        raise RunError(f"{run.folder} has no detector that could send summaries")
+    made_for = made_for_of(firmware.hops or firmware.front_end, detector, sha256(firmware.deployed))
+    read = read_summaries(path, made_for, _inputs(run))
     if firmware.commissioning is not None:
-        plan = firmware.commissioning
         _require_record(path, read, run.record)
-        compared = _with_itself(path, read, options, learned_rate(plan, options["false_alarm_rate"]))
-    else:
-        compared = _with_run(path, read, report, firmware.decider, run.sessions, (known, levels), rate)
+        rate = learned_rate(firmware.commissioning, options["false_alarm_rate"])
+        return _compared(run, path, read, _with_itself(path, read, options, rate), options, seed)
+    modes = detector.modes
+    if modes is None:
+        compared = _with_run(path, read, run.report, detector, run.sessions, _known(run), run.rate)
+        return _compared(run, path, read, compared, options, seed)
+    own: Options = {**options, "false_alarm_rate": options["false_alarm_rate"] / len(run.by_mode)}
+    found: dict[str, Monitoring | str] = {}
+    for mode, sessions in run.by_mode.items():
+        alarm, clear = modes.thresholds[mode]
+        part, name = of_mode(read, mode), modes.ranges.names[mode]
+        of = replace(detector, threshold=alarm, clear_threshold=clear, modes=None)
+        try:
+            compared = _with_run(path, part, run.report, of, sessions, _known(run, mode), run.rate)
+            found[name] = _compared(run, path, part, compared, own, seed + mode, OTHER_MODE)
+        except DataError as error:
+            found[name] = str(error)
+    off, unknown = (sum(getattr(one.mode, what) for one in read.each if one.mode) for what in ("off", "unknown"))
+    notes = (*read.notes, *left_out_notes({OFF: off, UNKNOWN: unknown}))
+    return of_modes(path, found, sum(sum(one.faults) for one in read.each), notes)
+
+
+def _inputs(run: MonitoredRun) -> int | None:
+    """How many int8 inputs the run keeps means of."""
+    known = _known(run, 0 if run.modes else None)[0]
+    return None if known is None else known.shape[1]
+
+
+def _known(run: MonitoredRun, mode: int | None = None) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Features, and levels and crossings, of the run's calibration, or of an operating mode in it, where they were kept."""
+    folder = run.folder
+    features = calibration_features(folder, mode=mode) if (folder / FEATURES).is_file() else None
+    return features, calibration_octaves(folder, mode)
+
+
+def _compared(
+    run: MonitoredRun,
+    path: Path,
+    read: Summaries,
+    compared: _Compared,
+    options: Options,
+    seed: int,
+    how: str | None = None,
+) -> Monitoring:
+    """What is found of two groups of periods; `how` says what to do where the threshold of an operating mode should move."""
+    firmware, report, rate = run.firmware, run.report, run.rate
+    assert isinstance(firmware.decider, Detector)
+    unit, learned = firmware.decider.score.unit, firmware.commissioning is not None
     _require_enough(path, len(compared.latest.counts), options["every"])
     features, names, steps, common = _of_input(compared, firmware)
     before = compared.reference.counts
@@ -122,7 +139,7 @@ def monitor_summaries(run: MonitoredRun, path: Path, options: Options, seed: int
         medians=(median_of(before, compared.threshold, unit), median_of(latest, compared.threshold, unit)),
         reference=len(before),
         threshold=real,
-        trained_threshold=real if firmware.commissioning is not None else report.trained_threshold,
+        trained_threshold=real if learned or how else report.trained_threshold,
         calibration=len(rest),
         recalibrated=upper_bound_of(rest.sum(axis=0), compared.threshold, unit, rate),
         rate=rate,
@@ -132,11 +149,10 @@ def monitor_summaries(run: MonitoredRun, path: Path, options: Options, seed: int
         detectable=None if check.drifted else _detectable(compared, check.sessions, check.level, tests),
         features=names,
         noun="period",
-        how=NO_SCORES if firmware.commissioning is None else HOW,
+        how=how or (HOW if learned else NO_SCORES),
     )
     alarms = float(above(latest.sum(axis=0)) / latest.sum())
-    learned = firmware.commissioning is not None
-    test = None if learned else of_test(read_scores(folder), real)
+    test = None if learned or how else of_test(read_scores(run.folder), real)
     seen = _seen(compared, features or (None, None), unit, (start, end), test, (names, steps), learned)
     return monitoring_of(evidence, checks, alarms, (*read.notes, *compared.notes), seen=seen)
 
@@ -190,7 +206,7 @@ def _with_run(
             "run that the device's parameters are from"
         )
     block = int(np.median([len(scores) for scores in sessions]))
-    periods, more = _periods(each, starts, block)
+    periods, more = periods_of(each, starts, block)
     integers = [
         np.minimum(in_units(scores, detector.score.unit), LARGEST).round().astype(np.int64) for scores in sessions
     ]
@@ -219,7 +235,7 @@ def _with_itself(path: Path, read: Summaries, options: Options, rate: float) -> 
             f"{_counted(start)} of before the device learned its machine for the last time {was(start)} skipped"
         )
     scored = [one.windows for one in each if one.windows]
-    periods, more = _periods(each, {place - start for place in read.starts}, int(np.median(scored or [1])))
+    periods, more = periods_of(each, {place - start for place in read.starts}, int(np.median(scored or [1])))
     # Twice as many as a check compares, or exchanges of them would soon be too few for the level of later checks.
     first = 2 * options["recent"]
     _require_enough(path, len(periods.counts) - first, options["every"], first)
@@ -276,36 +292,6 @@ def _of_input(
 
 def _with_mean(columns: np.ndarray, some: Sequence[int]) -> np.ndarray:
     return np.column_stack([columns, columns[:, list(some)].mean(axis=1)])
-
-
-def _periods(each: Sequence[Summary], starts: set[int], block: int) -> tuple[Periods, list[str]]:
-    """Summaries as periods: those with fewer windows than `block` are joined with the next ones of the same start."""
-    counts: list[np.ndarray] = []
-    means: list[np.ndarray | None] = []
-    octaves: list[np.ndarray | None] = []
-    waiting: list[Summary] = []
-    held = left_out = 0
-    for place, one in enumerate(each):
-        if place in starts:
-            left_out, waiting, held = left_out + held, [], 0
-        waiting.append(one)
-        held += one.windows
-        if held >= block:
-            counts.append(np.sum([summary.bins for summary in waiting], axis=0))
-            means.append(joined_means(waiting, lambda one: one.features, FEATURE_UNIT))
-            octaves.append(joined_means(waiting, lambda one: None if one.octaves is None else one.octaves.values))
-            waiting, held = [], 0
-    left_out += held
-    notes = []
-    if left_out:
-        notes.append(
-            f"windows at the end and before restarts that are too few for a period of {block} are left out: {left_out:,}"
-        )
-    uncounted = sum(one.uncounted for one in each)
-    if uncounted:
-        notes.append(f"windows that the device could not count: {uncounted:,}")
-    sides = (whole(means, "features", notes), whole(octaves, "levels of the samples", notes))
-    return Periods(np.array(counts, np.int64).reshape(len(counts), BINS), *sides), notes
 
 
 def _condition(read: Summaries, periods: int) -> Condition:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from micro.errors import DataError
-from micro.monitoring.log import ModesLog
 from micro.monitoring.result import Monitoring
 
 # The worst comes last.
@@ -16,15 +15,20 @@ ADVICES = ("steady", "doubtful", "recalibrate", "retrain")
 OTHER_MODE = "run it again with more recordings of this mode"
 
 
-def of_modes(path: str | Path, found: Mapping[str, Monitoring | str], log: ModesLog) -> Monitoring:
+def of_modes(path: str | Path, found: Mapping[str, Monitoring | str], faults: int, more: Sequence[str]) -> Monitoring:
     """The finding of the mode with the worst advice, in the name of all; `by_mode` has each, or why it was not compared.
+
+    `faults` are windows without a score of all modes, `more` notes on all.
 
     Raises:
         DataError: Where none was compared.
     """
     compared = {name: each for name, each in found.items() if isinstance(each, Monitoring)}
     if not compared:
-        raise DataError("; ".join(f"mode {name}: {why}" for name, why in found.items()))
+        raise DataError(
+            "; ".join(f"mode {name}: {why}" for name, why in found.items())
+            or f"{path}: the run has no mode with a threshold"
+        )
     name = max(compared, key=lambda name: ADVICES.index(compared[name].advice))
     worst = compared[name]
     windows = sum(each.windows for each in compared.values())
@@ -34,8 +38,8 @@ def of_modes(path: str | Path, found: Mapping[str, Monitoring | str], log: Modes
         worst,
         why=f"mode {name}: {worst.why}",
         windows=windows,
-        faults=log.faults,
-        notes=(*notes, *log.notes, *not_compared),
+        faults=faults,
+        notes=(*notes, *more, *not_compared),
         calibration=None,
         by_mode=dict(found),
     )

@@ -51,7 +51,9 @@ class MonitoredRun:
     def by_mode(self) -> dict[int, list[np.ndarray]]:
         """The same of each operating mode that has a threshold."""
         rows = self.report.by_mode
-        return {n: each for n, each in calibration_by_mode(self.folder).items() if rows[n].threshold is not None}
+        return {
+            n: each for n, each in sorted(calibration_by_mode(self.folder).items()) if rows[n].threshold is not None
+        }
 
     @property
     def modes(self) -> LoggedModes | None:

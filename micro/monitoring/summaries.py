@@ -142,10 +142,16 @@ def _means(parts: dict[tuple[int, int], FeaturePart], sequence: int, features: i
 
 
 def _order(path: Path, read: Sequence[Summary], places: Sequence[int]) -> tuple[list[int], int]:
-    """Where numbers begin again, and how many are missing; DataError where they go down otherwise."""
+    """Where numbers begin again, and how many are missing, of each operating mode by itself; DataError where they go down
+    otherwise."""
     starts, lost = [], 0
-    for place in range(1, len(read)):
-        before, now = read[place - 1].sequence, read[place].sequence
+    latest: dict[int, int] = {}
+    for place, one in enumerate(read):
+        mode = 0 if one.mode is None else one.mode.mode
+        before, now = latest.get(mode), one.sequence
+        latest[mode] = now
+        if before is None:
+            continue
         if now == 0 and before != 2**32 - 1:
             starts.append(place)
         elif 0 < (now - before) % 2**32 < 2**31:
@@ -156,3 +162,10 @@ def _order(path: Path, read: Sequence[Summary], places: Sequence[int]) -> tuple[
                 "write a file for each device"
             )
     return starts, lost
+
+
+def of_mode(read: Summaries, mode: int) -> Summaries:
+    """Those of an operating mode, without notes."""
+    own = [place for place, one in enumerate(read.each) if one.mode is not None and one.mode.mode == mode]
+    starts = tuple(place for place, at in enumerate(own) if at in read.starts)
+    return Summaries(tuple(read.each[place] for place in own), starts)
