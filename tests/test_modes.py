@@ -15,6 +15,7 @@ from support import SANITIZERS, WARNINGS, build_app
 import micro
 from micro.aot.generate import generate
 from micro.detection.detector import Status, decide, with_modes
+from micro.detection.in_alarm import in_alarm
 from micro.detection.modes import NO_THRESHOLD, OFF, UNKNOWN, Modes, Ranges
 from micro.detection.record import RecordStatus
 from micro.detection.score import Score
@@ -174,8 +175,10 @@ def test_c_decides_as_python_while_the_speed_changes(built, name):
         assert [found[n, 1] * unit for n in scored] == [expected[n].score for n in scored]
         seen |= set(found[:, 0].tolist())
         for before, after in itertools.pairwise(found):
-            if after[0] >= Status.MACHINE_OFF:  # what is not judged changes nothing
+            if after[0] == Status.UNKNOWN_MODE:  # changes nothing
                 assert before[1:].tolist() == after[1:].tolist()
+            if after[0] == Status.MACHINE_OFF:
+                assert after[1:].tolist() == [before[1], 0, before[3]]
     assert seen == {Status.HEALTHY, Status.ALARM, Status.MACHINE_OFF, Status.UNKNOWN_MODE}
 
 
@@ -288,7 +291,7 @@ def test_a_window_is_of_the_mode_of_its_mean_if_all_its_values_are_and_of_unknow
             assert own.mean() < -100.0
 
 
-def test_windows_that_are_not_judged_change_neither_alarm_nor_history():
+def test_windows_of_unknown_mode_change_nothing_and_a_machine_that_is_off_forgets_earlier_ones():
     rng = np.random.default_rng(0)
     modes = Modes(Ranges("rpm", EDGES, off_below=1.0), ((10, 8), (NO_THRESHOLD, NO_THRESHOLD)))
     detector = replace(
@@ -299,10 +302,14 @@ def test_windows_that_are_not_judged_change_neither_alarm_nor_history():
     )
     scores, of = rng.integers(0, 20, 500), rng.choice([0, 1, OFF, UNKNOWN], 500)
     statuses = decide(detector, scores, None, of)
+    told = (of == 0) | (of == OFF)
+    assert [status for status, own in zip(statuses, told) if own] == decide(detector, scores[told], None, of[told])
     judged = of == 0
-    assert [status for status, own in zip(statuses, judged) if own] == decide(
-        detector, scores[judged], None, of[judged]
-    )
+    left = in_alarm(detector, scores[judged], np.cumsum(of == OFF)[judged], of[judged])
+    assert left.tolist() == [status == Status.ALARM for status, own in zip(statuses, judged) if own]
+    once = replace(detector, history=2)
+    for between, ends in ((UNKNOWN, Status.ALARM), (OFF, Status.HEALTHY)):
+        assert decide(once, np.array([11, 0, 11]), None, np.array([0, between, 0]))[-1] == ends
     assert all(s == Status.MACHINE_OFF for s, m in zip(statuses, of) if m == OFF)
     assert all(s == Status.UNKNOWN_MODE for s, m in zip(statuses, of) if m in (UNKNOWN, 1))
 

@@ -19,6 +19,7 @@ from micro.aot.generate import generate
 from micro.config import parse_config
 from micro.datasets.prepare import prepare
 from micro.detection.detector import Status, decide
+from micro.detection.in_alarm import in_alarm
 from micro.detection.score import Score
 from micro.detection.standstill import MOST_COUNTS, limits_of, machine_off
 from micro.detection.threshold import Threshold
@@ -108,17 +109,21 @@ def built(tmp_path_factory):
     @functools.cache
     def build(name):
         firmware = firmware_of(name)
-        parts = firmware.front_end, firmware.scaling, firmware.decider, read(firmware.tflite), sha256(firmware.tflite)
-        folder = emitted_c.written(detector_files(*parts, "d"), tmp_path_factory.mktemp("off"))
-        generate(firmware.tflite, folder, "d")
-        (folder / "main.c").write_text(HARNESS)
-        command = ["gcc", *WARNINGS, "-Wsign-conversion", "-Wshadow", *SANITIZERS, "-Wno-long-long", "main.c"]
-        sources = [f"d{part}.c" for part in ("", "_front_end", "_parameters", "_detector")]
-        done = subprocess.run([*command, *sources, "-lm", "-o", "main"], cwd=folder, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr[:3000]
-        return firmware, folder / "main"
+        return firmware, program_of(firmware, tmp_path_factory.mktemp("off"))
 
     return build
+
+
+def program_of(firmware, folder):
+    parts = firmware.front_end, firmware.scaling, firmware.decider, read(firmware.tflite), sha256(firmware.tflite)
+    emitted_c.written(detector_files(*parts, "d"), folder)
+    generate(firmware.tflite, folder, "d")
+    (folder / "main.c").write_text(HARNESS)
+    command = ["gcc", *WARNINGS, "-Wsign-conversion", "-Wshadow", *SANITIZERS, "-Wno-long-long", "main.c"]
+    sources = [f"d{part}.c" for part in ("", "_front_end", "_parameters", "_detector")]
+    done = subprocess.run([*command, *sources, "-lm", "-o", "main"], cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[:3000]
+    return folder / "main"
 
 
 def same(found, expected, unit):
@@ -128,7 +133,7 @@ def same(found, expected, unit):
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=[] if n in QUICK else [pytest.mark.slow]) for n in FRONT_ENDS])
-def test_c_finds_the_machine_off_where_python_does_and_changes_nothing_then(built, name):
+def test_c_finds_the_machine_off_where_python_does_and_forgets_earlier_windows_then(built, name):
     firmware, program = built(name)
     seen = set()
     for seed in range(4):
@@ -138,8 +143,49 @@ def test_c_finds_the_machine_off_where_python_does_and_changes_nothing_then(buil
         seen |= set(found[:, 0].tolist())
         for before, after in itertools.pairwise(found):
             if after[0] == Status.MACHINE_OFF:
-                assert before[1:].tolist() == after[1:].tolist()
+                assert after[1:].tolist() == [before[1], 0, before[3]]
     assert seen >= {Status.HEALTHY, Status.ALARM, Status.MACHINE_OFF}
+
+
+def with_stops(front_end, faulty, seed=2):
+    """A machine that runs, and stops three times for a while, with a knock at each stop and start."""
+    window, rng = front_end.sensor_window, np.random.default_rng(seed)
+    runs = np.ones(60 * window, bool)
+    for stop, lasts in ((9, 3.2), (21, 5.7), (38, 2.6)):
+        begin = int(stop * window) + int(rng.integers(window))
+        runs[begin : begin + int(lasts * window)] = False
+    level = np.where(runs, 0.4, 0.003)
+    level[faulty:] *= 4.0
+    samples = level[:, None] * rng.normal(0, 1, (len(runs), 2))
+    edges = np.flatnonzero(runs[1:] != runs[:-1])
+    samples[edges + ~runs[edges]] = 7.5
+    return samples.clip(-7.9, 7.9).astype(np.float32)
+
+
+@pytest.mark.parametrize("hits", ["recommended", "too few"])
+def test_alarms_ride_over_stops_and_starts_and_a_fault_still_alarms(hits, tmp_path, built):
+    if shutil.which("gcc") is None:
+        pytest.skip("gcc is not installed")
+    made = firmware_of("float32")
+    front_end = made.front_end
+    across = -(-front_end.window // front_end.hop)
+    running = decisions(made, with_stops(front_end, NEVER)[: 9 * front_end.window])
+    highest = max(each.score for each in running if each.score is not None) / made.decider.score.unit
+    count = across + 1 if hits == "recommended" else across
+    decider = replace(made.decider, threshold=int(2 * highest), clear_threshold=int(2 * highest))
+    firmware = replace(made, decider=replace(decider, min_hits=count, history=count + 2, clear_after=1))
+    program = program_of(firmware, tmp_path)
+    for faulty in (NEVER, 50 * front_end.window):
+        samples = with_stops(front_end, faulty)
+        found, expected = in_c(program, firmware, samples), decisions(firmware, samples)
+        same(found, expected, firmware.decider.score.unit)
+        ends = front_end.window + front_end.hop * np.arange(len(found))
+        alarms = ends[found[:, 0] == Status.ALARM]
+        if hits == "recommended":
+            assert len(alarms[alarms <= faulty]) == 0
+            assert (len(alarms) > 0) == (faulty != NEVER)
+        else:
+            assert len(alarms[alarms <= faulty]) > 0
 
 
 @pytest.mark.parametrize("name", ["filtered", "fixed frames"])
@@ -198,14 +244,26 @@ def test_limits_are_by_channel():
         detector_files(firmware.front_end, firmware.scaling, firmware.decider, read(firmware.tflite), "00" * 32, "d")
 
 
-def test_windows_of_a_machine_that_is_off_change_neither_alarm_nor_history():
+def test_a_machine_that_is_off_keeps_the_alarm_and_forgets_earlier_windows():
     rng = np.random.default_rng(0)
     score_of = Score("margin", 1.0, healthy=(0,))
     detector = micro.make_detector(score_of, Threshold(10.0, ""), min_hits=2, history=4, clear_after=3, off_rms=[1.0])
     scores, off = rng.integers(0, 20, 500), rng.random(500) < 0.4
     statuses = decide(detector, scores, np.where(off, int(Status.MACHINE_OFF), 0))
-    assert [status for status, own in zip(statuses, off) if not own] == decide(detector, scores[~off])
     assert {status for status, own in zip(statuses, off) if own} == {Status.MACHINE_OFF}
+    alarm, hits, below = False, [], 0
+    for each, own, status in zip(scores, off, statuses):
+        if own:
+            hits, below = [], 0
+            continue
+        hits, below = [*hits, each > 10][-4:], 0 if each > 10 else below + 1
+        if not alarm:
+            alarm = sum(hits) >= 2
+        elif below >= 3:
+            alarm, hits = False, []
+        assert (status == Status.ALARM) == alarm
+    left = in_alarm(detector, scores[~off], np.cumsum(off)[~off])
+    assert left.tolist() == [status == Status.ALARM for status, own in zip(statuses, off) if not own]
 
 
 def recorded(folder, rows=9000):

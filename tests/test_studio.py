@@ -325,7 +325,13 @@ def test_the_delay_until_a_fault_is_found_counts_the_time_without_scores(studio)
     scored = [{"file": "a", "begin": n * hop, "score": None if n < 50 else above} for n in range(100)]
     found = threshold.moved(studio.folder / "runs/rig", report, scored)
     needed = report["detector"]["min_hits"] - 1
+    assert needed > 0
     assert found["delay"][found["thresholds"].index(found["now"])] == pytest.approx((50 + needed) * hop + window)
+    # Earlier windows are forgotten while the machine is off.
+    scored[50 + needed] = {"file": "a", "begin": 0.0, "score": None, "result": "machine off"}
+    found = threshold.moved(studio.folder / "runs/rig", report, scored)
+    later = (50 + 2 * needed + 1) * hop + window
+    assert found["delay"][found["thresholds"].index(found["now"])] == pytest.approx(later)
 
 
 def test_a_config_for_a_threshold_says_the_rate_that_it_asks_for(studio):

@@ -52,11 +52,12 @@ def _without(one: Piece, few: Sequence[int]) -> Piece:
     """A piece without windows of some modes; its samples, of which only a few are kept, go where none of the others is left."""
     assert one.modes is not None
     kept = ~np.isin(one.modes, few)
-    own, seen = one.places, one.of_teacher
+    own, seen, off = one.places, one.of_teacher, one.off_before
     return replace(
         one,
         values=one.values[kept],
         modes=one.modes[kept],
         places=np.flatnonzero(kept) if own is None else own[kept],
         of_teacher=None if seen is None else seen[kept],
+        off_before=None if off is None else off[kept],
     )

@@ -38,6 +38,7 @@ class Piece:
         learner: Of training windows, which of student and teacher is trained on them.
         modes: The operating mode of each window, (n,) int; None where there are none.
         octaves: Levels and crossings of each window, as `micro.signal.octaves` has them, (n, 2 * octaves) int; of calibration.
+        off_before: In how many windows before each one the machine is off, (n,) int; None where that is not told.
     """
 
     values: np.ndarray
@@ -50,6 +51,7 @@ class Piece:
     learner: Literal["both", "student", "teacher"] = "both"
     modes: np.ndarray | None = None
     octaves: np.ndarray | None = None
+    off_before: np.ndarray | None = None
 
 
 Pieces = list[Piece]
@@ -197,13 +199,15 @@ def piece(
     views: Views | None = None,
     of_teacher: np.ndarray | None = None,
     modes: np.ndarray | None = None,
+    off: np.ndarray | None = None,
 ) -> Piece:
     """A piece of all windows, or of some rows of them, without a copy of all their samples.
 
-    `views` say which of the samples the student sees, all of them where there are none.
+    `views` say which of the samples the student sees, all of them where there are none; `off` in which windows the machine is
+    off.
 
     Shapes: frames (n, window, channels), values (n, *shape), numbers (n,), (n, targets) or (n, labels), of_teacher (n, *its
-    shape).
+    shape), modes and off (n,).
     """
     if rows is None:
         rows = np.arange(len(frames))
@@ -216,6 +220,7 @@ def piece(
         None if numbers is None else numbers[rows],
         of_teacher=None if of_teacher is None else of_teacher[rows],
         modes=None if modes is None else modes[rows],
+        off_before=None if off is None else np.cumsum(off)[rows],
     )
 
 

@@ -286,6 +286,7 @@ def _windows(pieces: Pieces, scaling: Scaling, of_teacher: Scaling | None = None
         None if of_teacher is None else of_teacher(np.concatenate(theirs)),
         _of_all([each.modes for each in pieces]),
         _of_all([each.octaves for each in pieces]),
+        _of_all([each.off_before for each in pieces]),
     )
 
 

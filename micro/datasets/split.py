@@ -22,7 +22,8 @@ PARTS = ("training", "validation", "the threshold", "the test")
 @dataclass(frozen=True)
 class Stretch:
     """A stretch's windows, their features, which of them are healthy, and the teacher's features where it has its own; `place`
-    is its recording's among all, `modes` are the windows' operating modes where there are some."""
+    is its recording's among all, `modes` are the windows' operating modes where there are some, `off` says in which
+    of them the machine is off."""
 
     name: str
     place: int
@@ -31,6 +32,7 @@ class Stretch:
     learnable: np.ndarray
     of_teacher: np.ndarray | None = None
     modes: np.ndarray | None = None
+    off: np.ndarray | None = None
 
 
 def split_healthy(

@@ -95,9 +95,8 @@ def table_parts(
             rows = one.learnable[place]
             if not len(rows):
                 continue
-            made = piece(
-                one.frames, one.values, 0, one.name, rows, views=views, of_teacher=one.of_teacher, modes=one.modes
-            )
+            about = (one.frames, one.values, 0, one.name, rows)
+            made = piece(*about, views=views, of_teacher=one.of_teacher, modes=one.modes, off=one.off)
             if part == 0:
                 own = scalings.get(one.name)
                 copies = with_copies(made, one.frames, rows, views, augment, seed, own, size, of_teacher=inputs.augment)
@@ -245,10 +244,11 @@ def _windows(
         modes = modes_of(ranges, recording, own, window)
         states = np.where(off(frames), OFF, np.zeros(len(starts), int) if modes is None else modes)
         judged = states >= 0
-        of_all += [states] if ranges is not None or off.limits else []
+        stands = states == OFF if ranges is not None or off.limits else None
+        of_all += [] if stands is None else [states]
         learnable = np.flatnonzero(all_within(recording.healthy, *within) & (labels != 1) & judged)
         if len(learnable):
-            made.stretches.append(Stretch(recording.name, place, frames, values, learnable, theirs, modes))
+            made.stretches.append(Stretch(recording.name, place, frames, values, learnable, theirs, modes, stands))
         if recording.name in known:
             rows = fault_windows(recording, own, window)
             rows = rows[judged[rows]]
@@ -265,10 +265,8 @@ def _windows(
             # Windows of an unknown state are scored, and judge nothing.
             parts[rows] = PARTS.index("the test") if label >= 0 else -1
             if len(rows):
-                own_piece = piece(
-                    frames, values, label, recording.name, rows, views=views, of_teacher=theirs, modes=modes
-                )
-                made.test.append(own_piece)
+                about = (frames, values, label, recording.name, rows)
+                made.test.append(piece(*about, views=views, of_teacher=theirs, modes=modes, off=stands))
             if len(rows) and label == 0:
                 made.healthy_test[place] = rows
     if known and not made.faults:

@@ -24,6 +24,7 @@ class Windows:
         of_teacher: What the teacher sees of the same windows, (n, *its shape) float32; None where that is `x`.
         modes: The operating mode of each, (n,) int; None where there are none.
         octaves: Levels and crossings of each, (n, 2 * octaves) int; None where they are not looked at.
+        off_before: In how many windows of its recording before each the machine is off, (n,) int; None where that is not told.
     """
 
     x: np.ndarray
@@ -33,6 +34,7 @@ class Windows:
     of_teacher: np.ndarray | None = None
     modes: np.ndarray | None = None
     octaves: np.ndarray | None = None
+    off_before: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.x)
@@ -52,6 +54,7 @@ class Windows:
             None if self.of_teacher is None else self.of_teacher[rows],
             None if self.modes is None else self.modes[rows],
             None if self.octaves is None else self.octaves[rows],
+            None if self.off_before is None else self.off_before[rows],
         )
 
 

@@ -57,8 +57,10 @@ class Detector:
     `max_saturated` samples at or beyond `saturation`, is a sensor fault: it is not scored and changes nothing.
 
     With `modes` a window is compared with the thresholds of its operating mode in place of `threshold` and `clear_threshold`,
-    which are those of all modes together then. One of unknown mode, or in which the machine is off, changes nothing either.
+    which are those of all modes together then. One of unknown mode changes nothing either.
     With `off_rms` the machine is off where the RMS of the mean-free samples is below its limit in every channel that has one.
+    A window in which it is off, by that or by its mode, is not scored and leaves an alarm as it is; the history, and the
+    windows in a row that are not anomalous, begin anew. So those across a stop never count with those across the next start.
 
     Attributes:
         score: How a window is scored.
@@ -259,6 +261,8 @@ def decide(
     history, quiet, alarm = 0, 0, False
     for score, fault, (above, clear) in zip(scores.tolist(), faulty.tolist(), limits.tolist()):
         if fault:
+            if fault == Status.MACHINE_OFF:
+                history, quiet = 0, 0
             statuses.append(Status(fault))
             continue
         hit = score > (clear if alarm else above)

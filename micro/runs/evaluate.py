@@ -12,7 +12,8 @@ import numpy as np
 from micro.config import OF_CLASSES, Config, Task
 from micro.datasets.pieces import evenly_spaced
 from micro.datasets.prepared import Prepared
-from micro.detection.detector import Detector, Status, decide, in_units, stand_in
+from micro.detection.detector import Detector, in_units, stand_in
+from micro.detection.in_alarm import in_alarm
 from micro.detection.metrics import alarm_rates, auc, calibration_error, macro_f1
 from micro.detection.residual import measured, taken
 from micro.detection.score import Score, reconstruction_score, residual_score
@@ -266,10 +267,11 @@ def _rates(
     assert evaluation.threshold is not None
     judging = detector or stand_in(evaluation.threshold)
     modes = None if data.test.modes is None else data.test.modes[places]
-    statuses = decide(judging, in_units(scores, judging.score.unit), None, modes)
+    off = None if data.test.off_before is None else data.test.off_before[places]
+    alarms = in_alarm(judging, in_units(scores, judging.score.unit), off, modes)
     return {
         "above_threshold": float(np.mean(scores > evaluation.limits(modes))),
-        "alarms": float(np.mean([status == Status.ALARM for status in statuses])),
+        "alarms": float(np.mean(alarms)),
     }
 
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from micro.datasets.prepared import Prepared
-from micro.detection.detector import Detector, Status, decide, in_units
+from micro.detection.detector import Detector, in_units
+from micro.detection.in_alarm import in_alarm
 from micro.runs.evaluate import Evaluation
 
 STATES = ((0, "healthy"), (1, "faulty"), (-1, "unknown"))
@@ -31,6 +32,7 @@ class TestedStream:
 def tested_streams(detector: Detector, evaluation: Evaluation, data: Prepared) -> Iterator[TestedStream]:
     """Recording by recording, its healthy windows first."""
     origins, labels = np.array(data.test.origins), np.asarray(data.test.labels)
+    off = data.test.off_before
     places = np.arange(len(origins)) if data.test.places is None else data.test.places
     for name in dict.fromkeys(data.test.origins):
         for label, state in STATES:
@@ -44,8 +46,7 @@ def tested_streams(detector: Detector, evaluation: Evaluation, data: Prepared) -
             limits = (
                 detector.threshold if detector.modes is None or modes is None else detector.modes.limits(modes)[:, 0]
             )
-            statuses = decide(detector, raw, None, modes)
-            alarm = np.array([each == Status.ALARM for each in statuses])
+            alarm = in_alarm(detector, raw, None if off is None else off[rows], modes)
             yield TestedStream(name, state, rows, places[rows], scores, np.asarray(raw > limits), alarm)
 
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from micro.detection.detector import Detector, Status, decide
+from micro.detection.detector import Detector
+from micro.detection.in_alarm import in_alarm
 from micro.detection.score import Score
 from micro.errors import DataError
 from micro.runs.baseline import calibration_sessions
@@ -106,20 +107,24 @@ def moved(folder: Path, report: Mapping[str, Any], scored: Sequence[Mapping[str,
 @dataclass(frozen=True)
 class Scored:
     """Windows of a recording that have a score, in order: that, and the seconds at which each begins, NaN where no rate is
-    known; both (n,). Windows at fault, or with the machine off, lie between them."""
+    known; both (n,). Windows at fault, or with the machine off, lie between them; `off_before` is in how many windows before
+    each one the machine is off, (n,) int."""
 
     scores: np.ndarray
     seconds: np.ndarray
+    off_before: np.ndarray
 
 
 def _by_file(scored: Sequence[Mapping[str, Any]]) -> list[Scored]:
     """The windows of each file."""
-    found: dict[str, list[tuple[float, float]]] = {}
+    found: dict[str, list[tuple[float, float, int]]] = {}
+    off = 0
     for window in scored:
+        off += window.get("result") == "machine off"
         if isinstance(window.get("score"), int | float):
             seconds = window.get("begin")
             at = float(seconds) if isinstance(seconds, int | float) else np.nan
-            found.setdefault(str(window["file"]), []).append((float(window["score"]), at))
+            found.setdefault(str(window["file"]), []).append((float(window["score"]), at, off))
     return [Scored(*np.array(rows).T) for rows in found.values()]
 
 
@@ -131,8 +136,8 @@ def _at(
     seconds: float | None,
 ) -> dict[str, float | None]:
     healthy = np.concatenate(sessions)
-    begun = sum(len(_alarms(each, threshold, counting)) for each in sessions)
-    firsts = [each.seconds[_alarms(each.scores, threshold, counting)[:1]] for each in faulty]
+    begun = sum(len(_alarms(each, None, threshold, counting)) for each in sessions)
+    firsts = [each.seconds[_alarms(each.scores, each.off_before, threshold, counting)[:1]] for each in faulty]
     found = [first[0] for first in firsts if len(first)]
     window = counting.window_seconds
     # A window is judged at its end.
@@ -145,7 +150,7 @@ def _at(
     }
 
 
-def _alarms(scores: np.ndarray, threshold: float, counting: Counting) -> np.ndarray:
+def _alarms(scores: np.ndarray, off_before: np.ndarray | None, threshold: float, counting: Counting) -> np.ndarray:
     """The windows at which an alarm begins, counted as the firmware counts."""
     unit = max(abs(threshold), float(np.abs(scores).max()), 1e-30) / GRAIN
     at = round(threshold / unit)
@@ -158,8 +163,7 @@ def _alarms(scores: np.ndarray, threshold: float, counting: Counting) -> np.ndar
         history=counting.history,
         clear_after=counting.clear_after,
     )
-    statuses = np.array(decide(detector, np.round(scores / unit).astype(np.int64)))
-    alarm = np.r_[False, statuses == Status.ALARM]
+    alarm = np.r_[False, in_alarm(detector, np.round(scores / unit).astype(np.int64), off_before)]
     return np.flatnonzero(alarm[1:] & ~alarm[:-1])
 
 
