@@ -317,6 +317,14 @@ def test_windows_of_a_machine_that_is_off_are_in_no_part_and_are_counted(tmp_pat
     assert data.scaling.centre[1] > 1.2 * whole.scaling.centre[1]
 
 
+@pytest.mark.parametrize("features", [{}, {"arithmetic": "fixed", "full_scale": 16.0}], ids=["float32", "fixed"])
+def test_a_limit_above_all_windows_is_said_with_the_highest_level(tmp_path, features):
+    with pytest.raises(
+        DataError, match=r"off in all 1,\d+ healthy windows, where the highest RMS is (0.4\d+) of x; take"
+    ):
+        prepare(config(recorded(tmp_path), {"x": 12.0}, features=features))
+
+
 def test_a_files_own_scaling_is_of_the_running_machine(tmp_path):
     rows = {"healthy_rows": [[0, 7000]], "scaling": "per_file"}
     made = config(recorded(tmp_path), 0.2)

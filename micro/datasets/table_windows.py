@@ -33,7 +33,7 @@ from micro.datasets.split import (
     too_few,
     window_labels,
 )
-from micro.datasets.standing import Standing, detector_limits
+from micro.datasets.standing import Standing, detector_limits, wholly_off
 from micro.datasets.twins import Alike, alike, same_stretches, twins_of
 from micro.datasets.viewed import viewed
 from micro.datasets.views import AS_THE_STUDENT, TeacherInputs, Views
@@ -86,7 +86,8 @@ def table_parts(
     more = [*found.note(), *require_one_state(found, [one.sensed for one in recordings])]
     windows = _windows(recordings, views, scalings, known, off, modes)
     if not windows.stretches:
-        raise DataError(nothing_healthy(recordings, views))
+        stands = wholly_off(off, (_healthy_frames(one, views) for one in recordings), seen.students_channels)
+        raise DataError(stands or nothing_healthy(recordings, views))
     divided = _divided(windows, recordings, paths, found, data, views, seed, fold)
     more += [*divided.notes, *windows.notes, *shared_windows(found, recordings, windows.divided, views.window, PARTS)]
     parts: list[Pieces] = [[], [], [], divided.test]
@@ -276,6 +277,13 @@ def _windows(
     made.notes.extend(_on_differing(differing))
     made.notes.extend(not_judged(of_all))
     return replace(made, unjudged=unjudged_of(of_all))
+
+
+def _healthy_frames(recording: Recording, views: Views) -> Frames:
+    """Windows of a recording that are wholly healthy."""
+    frames, starts = cut(recording, views)
+    labels = window_labels(recording, starts, views.window)
+    return frames[np.flatnonzero(all_within(recording.healthy, *reach(starts, views)) & (labels != 1))]
 
 
 def _features(
