@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import math
+import re
 
 import pytest
 from hypothesis import given
@@ -248,16 +250,22 @@ def test_no_detector_with_false_alarms_far_over_the_asked_rate_is_ever_good(heal
         assert verdict.grade == "unusable"
 
 
-@pytest.mark.parametrize(("windows", "above"), [(25, 3), (25, 0), (60, 4), (13, 0)])
-def test_more_windows_are_asked_for_than_there_are(windows, above):
-    report = detector_report(row("a", "healthy", windows, above), row("b", "faulty", 50, 45), asked=0.05)
-    for reason in judge(report).reasons:
-        if reason.what.startswith("too few healthy"):
-            asked_for = int(reason.then.partition("as asked for, ")[2].split()[0].replace(",", ""))
-            assert asked_for > windows
-            break
-    else:
-        assert (windows, above) != (25, 3)
+@pytest.mark.parametrize(("windows", "above"), [(25, 3), (25, 0), (57, 6), (59, 4), (59, 3), (13, 0), (7, 1)])
+@pytest.mark.parametrize("asked", [0.01, 0.05, 0.2, 0.6])
+def test_as_many_windows_as_are_asked_for_tell_it_where_false_alarms_go_on(windows, above, asked):
+    def too_few(windows, above):
+        report = detector_report(row("a", "healthy", windows, above), row("b", "faulty", 50, 45), asked=asked)
+        return [each for each in judge(report).reasons if each.what.startswith("too few healthy")]
+
+    for reason in too_few(windows, above):
+        told = re.search(r"with ([0-9.]+) % false alarms, as (here|asked for), ([0-9,]+) test windows", reason.then)
+        assert told is not None
+        count, more = int(told[3].replace(",", "")), above / windows > asked
+        assert count > windows
+        assert told[2] == ("here" if more else "asked for")
+        rate = above / windows if more else asked if asked < 0.5 else asked / 2
+        assert not too_few(count, math.ceil(rate * count))
+    assert too_few(59, 4) or asked != 0.05
 
 
 def test_a_rate_of_false_alarms_that_windows_cannot_show_has_a_number():

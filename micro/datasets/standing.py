@@ -66,7 +66,7 @@ def wholly_off(off: Standing, frames: Iterable[Frames], channels: Sequence[str])
     windows = counted(len(levels), "healthy window")
     highest = listed([f"{levels[:, place].max():.3g} of {channels[place]}" for place in looked_at])
     return (
-        f"no healthy window to learn from: by detect.off_rms the machine is off in all {windows}, where "
+        f"no healthy window to learn from: by detect.off_rms the machine is off in all {windows}, where the "
         f"highest RMS is {highest}; take a limit between the level of a machine that stands and of one that runs"
     )
 

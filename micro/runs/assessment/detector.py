@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from micro.runs.assessment.intervals import ABOVE, HALF, area_error, enough, far_above, interval, shown_below
+from micro.runs.assessment.intervals import ABOVE, HALF, area_error, enough, far_above, interval, shown_below, told
 from micro.runs.assessment.words import above, moved, named, percent, span, windows_above
 from micro.runs.report_parts import RecordingReport
 from micro.runs.run_report import RunReport
@@ -72,9 +72,8 @@ def false_alarms_of(report: RunReport) -> FalseAlarms | None:
     count, windows = above(row for row in report.by_origin if row.state == "healthy")
     if not windows:
         return None
-    asked, (low, high) = report.false_alarm_rate or 0.0, interval(count, windows)
-    told = low > asked or (high <= shown_below(asked) and count / windows <= ABOVE * asked)
-    return FalseAlarms(count, windows, low, high, told)
+    asked = report.false_alarm_rate or 0.0
+    return FalseAlarms(count, windows, *interval(count, windows), told(asked, count, windows))
 
 
 def _unknown_modes(report: RunReport) -> Iterator[Reason]:
@@ -98,13 +97,16 @@ def _false_alarms(report: RunReport, healthy: Rows) -> Iterator[Reason]:
     count, windows, low, limit = found.count, found.windows, found.low, far_above(asked)
     seen = f"{count:,} of {windows:,} healthy test windows {are(count)} above the threshold: "
     if not found.told:
+        # Of windows so few that none of them shows more, the rate is taken for that which was asked for.
+        more = count / windows > asked
+        rate = count / windows if more else asked
         yield Reason(
             "inconclusive",
             f"too few healthy windows to tell ({windows:,})",
             f"{seen}false alarms may be {_between(found)} at 95 %, and {percent(asked)} was asked for"
             f"{_counted_alarms(report, healthy)}",
-            f"record more of the healthy machine: with {percent(asked)} false alarms, as asked for, "
-            f"{enough(shown_below(asked), asked, windows):,} test windows are enough",
+            f"record more of the healthy machine: with {percent(rate)} false alarms, as {'here' if more else 'asked for'}, "
+            f"{enough(asked, rate, windows):,} test windows are enough",
         )
         return
     seen += (

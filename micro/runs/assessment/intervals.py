@@ -37,10 +37,22 @@ def shown_below(asked: float) -> float:
     return min(far_above(asked), asked + MARGIN)
 
 
-def enough(limit: float, rate: float, more_than: int) -> int:
-    """Healthy windows, more than there are, that show a rate to be below `limit` where `rate` of them are false alarms."""
-    of, rate = more_than + 1, min(rate, limit / 2)
-    while interval(math.ceil(rate * of), of)[1] > limit:
+def told(asked: float, count: int, windows: int) -> bool:
+    """Whether so many false alarms in so many windows say how often a detector that was asked for `asked` raises them: the
+    rate is surely higher, or surely not much higher."""
+    low, high = interval(count, windows)
+    return low > asked or (high <= shown_below(asked) and count / windows <= ABOVE * asked)
+
+
+def enough(asked: float, rate: float, more_than: int) -> int:
+    """Healthy windows, more than there are, that tell how often false alarms come where `rate` of them are some.
+
+    A rate that is nearly as high as what it must be shown to be below hardly ever is; then half of that is taken.
+    """
+    limit, of = shown_below(asked), more_than + 1
+    if asked >= rate > 0.9 * limit:
+        rate = limit / 2
+    while not told(asked, math.ceil(rate * of), of):
         of += max(1, of // 20)
     return of
 
