@@ -10,6 +10,7 @@ from support import invoke
 from micro.config import load_config
 from micro.datasets.enough import require_enough
 from micro.datasets.prepare import prepare
+from micro.detection.rates import alarms_by_design
 from micro.look.config_text import training_of
 
 
@@ -52,7 +53,12 @@ def test_the_rate_of_false_alarms_is_one_that_the_windows_allow(tmp_path, rows, 
     path = tmp_path / "pump.toml"
     done = invoke("look", tmp_path / "pump.csv", "--sample-rate", "1", "--task", "anomaly", "--out", path)
     assert "before it runs" not in done.output
-    rate = load_config(path).detect.false_alarm_rate
+    detect = load_config(path).detect
+    rate = detect.false_alarm_rate
+    hop = load_config(path).features.hop
+    assert detect.min_hits > 1
+    assert alarms_by_design(rate, detect.min_hits, detect.history, 86_400 / hop) <= 24
+    assert "a window alone would raise about" in path.read_text()
     assert 0.05 < rate <= 0.25 if more else rate == 0.05
     assert ("healthy windows to set the threshold by: record more" in path.read_text()) == more
     require_enough(load_config(path), prepare(load_config(path)))

@@ -5,6 +5,7 @@ import json
 import math
 import re
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,6 +14,8 @@ from scipy.stats import binom
 
 from micro.datasets.pieces import Target
 from micro.datasets.speeds import Unjudged
+from micro.detection.detector import decide
+from micro.detection.rates import alarms_by_design
 from micro.detection.threshold import threshold_rank
 from micro.runs.assessment import judge
 from micro.runs.assessment.intervals import far_above, interval, shown_below
@@ -30,11 +33,11 @@ def row(origin, state, windows, above, moved=(), alarms=None):
     }  # fmt: skip
 
 
-def detector_report(*rows, asked=0.02, auc=0.97, floating=None, budget=None, deviation=0.0, **more):
+def detector_report(*rows, asked=0.02, auc=0.97, floating=None, budget=None, deviation=0.0, rate=None, **more):
     seed = {"student_int8": METRICS | {"auc": auc}, "student_distilled": {"auc": auc if floating is None else floating}}
     seed["teacher"] = METRICS
     spread = {"mean": auc or 0.0, "deviation": deviation, "min": 0.7, "max": 0.9}
-    return report_with(
+    report = report_with(
         false_alarm_rate=asked,
         by_origin=list(rows),
         budget=budget,
@@ -42,6 +45,7 @@ def detector_report(*rows, asked=0.02, auc=0.97, floating=None, budget=None, dev
         summary={"student_int8": {"auc": spread}},
         **more,
     )
+    return report.model_copy(update={"data": report.data.model_copy(update={"sample_rate": rate})})
 
 
 def classifier_report(*rows, names=("normal", "inner", "outer"), teacher=0.95, student=0.95):
@@ -266,6 +270,37 @@ def test_as_many_windows_as_are_asked_for_tell_it_where_false_alarms_go_on(windo
         rate = above / windows if more else asked if asked < 0.5 else asked / 2
         assert not too_few(count, math.ceil(rate * count))
     assert too_few(59, 4) or asked != 0.05
+
+
+def test_more_than_an_alarm_a_minute_by_design_is_doubtful_and_the_counts_that_help_are_told():
+    rows = row("a", "healthy", 2000, 90), row("b", "faulty", 2000, 1900)
+    report = detector_report(*rows, asked=0.05, rate=250.0)
+    verdict = judge(report)
+    assert verdict.grade == "doubtful"
+    assert "about 67,500 false alarms a day by design, more than 1,440" in verdict.headline
+    hits, history = map(int, re.findall(r"(?:min_hits|history) = (\d+)", verdict.next_step))
+    counting = dataclasses.replace(report.detector, min_hits=hits, history=history)
+    (said,) = [
+        each for each in judge(report.model_copy(update={"detector": counting})).reasons if "design" in each.what
+    ]
+    assert said.grade == "good"
+    assert float(re.search(r"([0-9.]+) false alarms? a day", said.what)[1]) <= 24
+    slow = judge(detector_report(*rows, asked=0.05, rate=0.01))
+    assert (slow.grade, slow.reasons[-1].what) == ("good", "about 3 false alarms a day by design")
+    assert not any("design" in each.what for each in judge(detector_report(*rows, asked=0.05)).reasons)
+
+
+@pytest.mark.parametrize("rate", [0.01, 0.05, 0.2])
+@pytest.mark.parametrize(("hits", "history"), [(1, 1), (2, 3), (3, 5)])
+def test_alarms_by_design_are_those_of_independent_windows(rate, hits, history):
+    count = 400_000
+    counting = dataclasses.replace(
+        report_with().detector, threshold=1, clear_threshold=1, min_hits=hits, history=history
+    )
+    hit = np.random.default_rng(hits).random(count) < rate
+    alarm = np.array(decide(dataclasses.replace(counting, clear_after=history), np.where(hit, 2, 0))) == 2
+    begun, told = int((alarm[1:] & ~alarm[:-1]).sum()), alarms_by_design(rate, hits, history, count)
+    assert 0.5 * told - 12 <= begun <= 1.05 * told + 4 * told**0.5
 
 
 def test_a_rate_of_false_alarms_that_windows_cannot_show_has_a_number():

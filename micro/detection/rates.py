@@ -9,6 +9,8 @@ from micro.support.wording import DAY, HOUR, counted, duration
 
 # How often an interval holds the rate that it is of.
 CONFIDENCE = 0.95
+# Alarms a day of a healthy machine that a detector may be made for: one a minute.
+MOST_A_DAY = 1440
 # A count from which its rate is known to about a factor of two, whatever the time was.
 ENOUGH = 5
 
@@ -70,6 +72,30 @@ def false_alarm_words(rate: Rate) -> str:
         f"{seen}, too little to say how many a day: {between} at {percent}; to show at most one a day takes "
         f"{needed / HOUR:.0f} h without any"
     )
+
+
+def alarms_by_design(rate: float, min_hits: int, history: int, windows_a_day: float) -> float:
+    """Alarms a day of a healthy machine of whose windows a fraction `rate` is above the threshold, each for itself.
+
+    An alarm begins with a window above it that makes exactly `min_hits` of the last `history`. Windows of one machine are
+    alike, so that there may be more.
+
+    Examples:
+        >>> round(alarms_by_design(0.05, 1, 1, 1_000_000)), round(alarms_by_design(0.05, 3, 5, 1_000_000))
+        (50000, 677)
+    """
+    others = math.comb(history - 1, min_hits - 1) * rate ** (min_hits - 1) * (1 - rate) ** (history - min_hits)
+    return windows_a_day * rate * others
+
+
+def counts_for(rate: float, windows_a_day: float, most: float) -> tuple[int, int]:
+    """The least `min_hits`, and a `history`, with which a healthy machine raises at most so many alarms a day by design."""
+    if rate * windows_a_day <= most:
+        return 1, 1
+    for hits in range(2, 30):
+        if alarms_by_design(rate, hits, hits + 2, windows_a_day) <= most:
+            return hits, hits + 2
+    return 30, 32
 
 
 def _number(value: float) -> str:

@@ -13,6 +13,7 @@ from micro.config import load_config
 from micro.config.files import TIMED
 from micro.datasets.enough import require_enough
 from micro.datasets.prepare import prepare
+from micro.detection.rates import alarms_by_design, counts_for
 from micro.detection.threshold import least_rate
 from micro.errors import MicroError
 from micro.look.suggest import NAMED, VIBRATION, Suggestion
@@ -20,7 +21,7 @@ from micro.look.survey import Survey
 from micro.look.surveyed import Surveyed
 from micro.support.c_names import as_identifier
 from micro.support.toml_text import toml_of
-from micro.support.wording import counted, listed
+from micro.support.wording import DAY, HOUR, counted, listed
 
 # Above this rate in Hz signals are taken for vibration or sound, above the other for motion, else for slow process data.
 FAST, MOTION = VIBRATION, 10.0
@@ -52,7 +53,8 @@ def config_text(survey: Survey, suggestion: Suggestion, path: Path) -> str:
     window = window_of(survey)
     lines += ["", "[features]", *_features(survey, suggestion, window), ""]
     models = models_of(suggestion, _is_raw(survey, suggestion), _windows(survey, window))
-    lines += [*models, "", *firmware_lines(path), ""]
+    hits = _hits(survey, window, FALSE_ALARMS) if suggestion.task == "anomaly" else []
+    lines += [*models, *hits, "", *firmware_lines(path), ""]
     return "\n".join(lines)
 
 
@@ -101,7 +103,9 @@ def tried(survey: Survey, config: str | Path, text: str) -> tuple[str | None, st
         if asked in text and FALSE_ALARMS < allowed <= MOST_FALSE_ALARMS:
             windows = counted(len(data.calibration), "healthy window")
             why = f"no less with {windows} to set the threshold by: record more"
-            return None, text.replace(asked, f"false_alarm_rate = {allowed:g}  # {why}\n")
+            before, after = ("\n".join(_hits(survey, window_of(survey), rate)) for rate in (FALSE_ALARMS, allowed))
+            text = text.replace(asked, f"false_alarm_rate = {allowed:g}  # {why}\n")
+            return None, text.replace(before, after) if before else text
         require_enough(read, data)
     except (MicroError, ValueError) as error:
         return str(error), text
@@ -184,6 +188,16 @@ def _features(survey: Survey, suggestion: Suggestion, window: int) -> list[str]:
     if kind == '"spectrum"':
         lines.append(f"bands = {min(64, window // 4)}")
     return lines
+
+
+def _hits(survey: Survey, window: int, rate: float) -> list[str]:
+    """How many windows make an alarm, for at most one false alarm an hour at a rate of them above the threshold."""
+    if survey.rate is None:
+        return []
+    a_day = DAY * survey.rate / max(1, window // 2)
+    hits, history = counts_for(rate, a_day, DAY / HOUR)
+    alone = f"a window alone would raise about {alarms_by_design(rate, 1, 1, a_day):,.0f} false alarms a day"
+    return [f"min_hits = {hits}  # {alone}: docs/nervous-alarm.md", f"history = {history}"] if hits > 1 else []
 
 
 def _windows(survey: Survey, window: int) -> int:

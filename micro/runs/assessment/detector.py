@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from micro.detection.rates import MOST_A_DAY, alarms_by_design, counts_for
 from micro.runs.assessment.intervals import ABOVE, HALF, area_error, enough, far_above, interval, shown_below, told
 from micro.runs.assessment.words import above, moved, named, percent, span, windows_above
 from micro.runs.report_parts import RecordingReport
 from micro.runs.run_report import RunReport
 from micro.runs.verdict import Reason
-from micro.support.wording import are, listed
+from micro.support.wording import DAY, HOUR, are, counted, listed
 
 # Areas under the ROC curve: 0.5 is chance. Below the first a score says nothing, below the second little.
 NEAR_CHANCE, WEAK = 0.6, 0.8
 # A rate of faults found that is surely below the first is none; an interval wider than the second says nothing.
 MISSED, TOO_WIDE = 0.1, 0.5
+HOURS_A_DAY = DAY / HOUR
 
 Rows = Sequence[RecordingReport]
 
@@ -45,6 +47,7 @@ def detector_reasons(report: RunReport) -> Iterator[Reason]:
             "record a fault, or something like one (a loose screw, an unbalanced weight, a blocked inlet), and name it in "
             "faulty_files or by a label column",
         )
+    yield from _by_design(report)
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,31 @@ def false_alarms_of(report: RunReport) -> FalseAlarms | None:
         return None
     asked = report.false_alarm_rate or 0.0
     return FalseAlarms(count, windows, *interval(count, windows), told(asked, count, windows))
+
+
+def _by_design(report: RunReport) -> Iterator[Reason]:
+    """Whether what was asked for is more than an alarm a minute of a healthy machine; a remark where it is less."""
+    detector, rate, asked = report.detector, report.data.sample_rate, report.false_alarm_rate
+    if detector is None or not rate or not asked or report.data.image_size is not None:
+        return
+    windows = DAY * rate / report.features.sensor_hop
+    alarms = alarms_by_design(asked, detector.min_hits, detector.history, windows)
+    hits, history = counts_for(asked, windows, HOURS_A_DAY)
+    said = f"about {counted(round(alarms), 'false alarm')} a day" if alarms >= 1 else "less than one false alarm a day"
+    says = (
+        f"{percent(asked)} of {windows:,.0f} windows a day, with {detector.min_hits} of the last {detector.history} for an "
+        f"alarm, are {said} by design, if windows were independent, and more as they are alike"
+    )
+    if alarms <= MOST_A_DAY:
+        yield Reason("good", f"{said} by design", says)
+        return
+    yield Reason(
+        "doubtful",
+        f"{said} by design, more than {MOST_A_DAY:,}",
+        says,
+        f"in [detect] set min_hits = {hits} and history = {history}, which are at most one an hour if windows were "
+        "independent, or a lower false_alarm_rate",
+    )
 
 
 def _unknown_modes(report: RunReport) -> Iterator[Reason]:
