@@ -112,6 +112,22 @@ def test_runs_stand_side_by_side_with_what_differs_alone(two):
     assert json.loads(invoke("compare", *two, "--json").stdout)["same_data"] is True
 
 
+def test_thresholds_of_other_scalings_and_tests_of_other_sizes_are_said(two):
+    def notes():
+        return " ".join(compare(two).notes)
+
+    assert "Thresholds are in" not in notes()
+    assert "numbers of test windows" not in notes()
+    report = json.loads((two[1] / "report.json").read_text())
+    windows = report["data"]["windows"]
+    report["scaling"]["spread"][0] *= 2.0
+    windows["test"] += 1
+    (two[1] / "report.json").write_text(json.dumps(report))
+    assert f"numbers of test windows, {windows['test'] - 1:,}, {windows['test']:,}: their figures are not" in notes()
+    assert "a higher threshold is not a stricter one" in notes()
+    assert "Thresholds are in each run's own scores" in " ".join(invoke("compare", *two).output.split())
+
+
 def test_bands_are_compared_where_features_have_some(two):
     for folder, kind, bands in ((two[0], ["moments"], 32), (two[1], "moments", 64)):
         manifest = json.loads((folder / "manifest.json").read_text())

@@ -22,6 +22,7 @@ from micro.runs.finished import read_run
 from micro.runs.score_csv import to_csv
 from micro.runs.score_files import FAULT, score
 from micro.runs.score_page import render_scores, stretches
+from micro.runs.scored_reading import by_the_settings_of_a_run
 from micro.runs.student_scores import load_student, scores_in_parts
 from micro.signal import FrontEnd, fit_scaling
 
@@ -143,3 +144,9 @@ def test_a_file_with_a_gap_has_a_row_on_the_page_for_each_side_of_it_with_its_ti
     assert "No alarm in 5 windows of 1 file" in html
     untimed = [replace(each, begin=None, end=None) for each in windows]
     assert stretches(untimed) == [untimed]
+
+
+def test_the_advice_on_settings_of_a_run_is_given_once():
+    with pytest.raises(DataError) as refused, by_the_settings_of_a_run(), by_the_settings_of_a_run():
+        raise DataError("a.csv has no such column; set time_column")
+    assert str(refused.value).count("these are settings of the run's config") == 1

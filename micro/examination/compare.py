@@ -292,6 +292,18 @@ def _notes(reports: Sequence[RunReport], manifests: Sequence[Mapping[str, Any]])
         said.append(
             "A run was recalibrated after its training; figures of its test are of the threshold that its report names."
         )
+    tested = [report.tested_windows for report in reports]
+    if len(set(tested)) > 1:
+        said.append(
+            f"The runs are judged on different numbers of test windows, {listed([f'{each:,}' for each in tested], 6)}: their "
+            "figures are not of the same test."
+        )
+    own = [(report.scaling, report.features) for report in reports if report.common_threshold is not None]
+    if any(each != own[0] for each in own):
+        said.append(
+            "Thresholds are in each run's own scores, which follow from its features and their scaling: here these differ, so "
+            "that a higher threshold is not a stricter one."
+        )
     versions = [manifest.get("versions", {}) for manifest in manifests]
     other = [name for name in versions[0] if any(each.get(name) != versions[0][name] for each in versions)]
     if other:
