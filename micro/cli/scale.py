@@ -261,9 +261,9 @@ def _print_monitoring(found: Monitoring | str, before: str) -> None:
         return
     click.echo(f"{before}{found.advice}" if found.by_mode else f"{before}{found.advice}: {found.why}.")
     noun = "session" if found.seen is None else found.seen.noun
-    click.echo(
-        f"{before}{counted(found.windows, 'window')} in {counted(found.sessions, noun)}, {found.faults:,} without a score."
-    )
+    # Those of modes overlap.
+    sessions = "" if found.by_mode else f" in {counted(found.sessions, noun)}"
+    click.echo(f"{before}{counted(found.windows, 'window')}{sessions}, {found.faults:,} without a score.")
     for note in found.notes:
         click.echo(f"{before}Note: {note}.")
 

@@ -159,8 +159,8 @@ def _misjudged(space: Workspace) -> Handler:
 
 
 def said_of(window: Mapping[str, Any], *, judged: bool) -> object:
-    """What a scored window is taken for: a state where it is `judged` by a threshold, else a class; None where it is not judged as
-    the machine is off or its operating mode unknown.
+    """What a scored window is taken for: a state where it is `judged` by a threshold, else a class; None where the machine is
+    off or its operating mode unknown.
 
     Examples:
         >>> from micro.studio.outcome import said_of
