@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import io
 import itertools
 import json
 import math
@@ -25,6 +26,7 @@ from hypothesis import strategies as st
 from support import invoke
 
 import micro
+from micro.cli.live import write_header, write_score
 from micro.datasets import table
 from micro.datasets.find import find_files
 from micro.detection.detector import decide
@@ -38,6 +40,7 @@ from micro.live.record import Wanted, record
 from micro.live.recording import Recorder, beside
 from micro.live.remembered import Remembered
 from micro.live.rows import RowReader
+from micro.live.scoring import Scored, differing
 from micro.live.source import parse_source
 from micro.look.survey import reading
 
@@ -675,3 +678,13 @@ def test_every_command_has_the_same_time_of_a_window_and_counts_an_alarm_from_it
     alarm = told.explained[0]
     assert min(abs(alarm.begin - float(row[begin])) for row in table) < 1e-6
     assert min(abs(alarm.end - float(row[end])) for row in table) < 1e-6
+
+
+def test_a_row_of_scores_has_its_five_cells_also_where_several_scores_differ():
+    file = io.StringIO(newline="")
+    write_header(file)
+    write_score(file, Scored(9, "healthy", None, differing((1, 2), (1, 3))), 10.0)
+    header, row = csv.reader(file.getvalue().splitlines())
+    assert len(row) == len(header)
+    assert row[:4] == ["9", "1.000", "healthy", ""]
+    assert row[4] == "the board has scores of 1, 2 where they should be 1, 3"

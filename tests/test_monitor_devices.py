@@ -49,6 +49,7 @@ def test_windows_that_are_not_judged_are_no_faults(tmp_path):
         "healthy,1",
         "machine off,",
         "unknown mode,",
+        "machine_off,",
         "fault: sensor saturated,",
         "healthy,2",
         "ALARM,9",
@@ -57,8 +58,8 @@ def test_windows_that_are_not_judged_are_no_faults(tmp_path):
     log = read_log(written(tmp_path, "\n".join(["status,raw_score", *rows]) + "\n"), 1.0, 2)
     assert [each.tolist() for each in log.sessions] == [[1, 2], [9, 1]]
     assert log.faults == 1
-    assert log.left_out == {"machine off": 1, "unknown mode": 1}
-    assert "1 window in which the machine was off was left out" in log.notes
+    assert log.left_out == {"machine off": 2, "unknown mode": 1}
+    assert "2 windows in which the machine was off were left out" in log.notes
 
 
 @pytest.mark.parametrize("kind", ["csv", "json"])

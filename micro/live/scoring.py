@@ -160,7 +160,7 @@ class LiveScorer:
         differs = ""
         if row.window is not None and self._exact:
             self.compared += 1
-            differs = _differing(row.window[1:], tuple(map(int, np.atleast_1d(raw))))
+            differs = differing(row.window[1:], tuple(map(int, np.atleast_1d(raw))))
             self.differing += bool(differs)
         real = real_scores(firmware.decider, outcome.scores[-1:])[0]
         judged = faulty[-1] == 0 and np.ndim(real) == 0
@@ -186,7 +186,7 @@ class LiveScorer:
         return self._places
 
 
-def _differing(said: tuple[int, ...], own: tuple[int, ...]) -> str:
+def differing(said: tuple[int, ...], own: tuple[int, ...]) -> str:
     """Where the board's scores of a window are others."""
     if said == own:
         return ""
