@@ -61,10 +61,10 @@ def recorded(tmp_path, content, **wanted):
     return made, [read(path) for path in made.files]
 
 
-def forward(rows, names=("x", "y"), first=0):
+def forward(rows, names=("x", "y"), first=0, parts=("samples",)):
     """Rows as firmware sends them, at 10 Hz."""
     header = ",".join(("seq", *names, "check"))
-    lines = [about(["samples"], 10.0, header), header]
+    lines = [about(parts, 10.0, header), header]
     for number, row in enumerate(rows, first):
         line = ",".join(map(str, (number, *row))) + ","
         lines.append(f"{line}{check(line.encode())}")
@@ -173,6 +173,16 @@ def test_numbers_that_are_missing_from_a_sequence_are_a_gap_in_time(tmp_path):
     assert [row[1] for row in rows] == ["0", "1", "2", "5", "6", "7"]
     assert made.counts.lost == 2
     assert made.rate == 10.0
+
+
+def test_counts_of_the_converter_are_said_beside_the_recording(tmp_path):
+    for parts, unit, notes in ((("samples", "counts"), "counts", 1), (("samples",), "m/s^2", 0)):
+        lines = forward([(n, -n) for n in range(8)], parts=parts)
+        place = tmp_path / parts[-1]
+        place.mkdir()
+        made, _ = recorded(place, "\n".join([*lines, ""]).encode(), rate=None, unit="m/s^2")
+        assert json.loads(beside(made.files[0]).read_text())["unit"] == unit
+        assert sum("counts of the board's converter" in note for note in made.notes) == notes
 
 
 @given(st.integers(0, 10**6), st.integers(1, 255))

@@ -284,11 +284,11 @@ def _of_input(
         return None, (), None, []
     before, after, names, steps = zip(*known)
     joined = np.concatenate(before, axis=1), np.concatenate(after, axis=1)
-    told, least = tuple(itertools.chain(*names)), np.concatenate(steps)
+    named, least = tuple(itertools.chain(*names)), np.concatenate(steps)
     if known[-1] is not sides[1]:
-        return joined, told, least, []
-    first = len(told) - 2 * count
-    return joined, (*told, ALL_LEVELS), np.append(least, LEVEL_UNIT), list(range(first, first + count))
+        return joined, named, least, []
+    first = len(named) - 2 * count
+    return joined, (*named, ALL_LEVELS), np.append(least, LEVEL_UNIT), list(range(first, first + count))
 
 
 def _with_mean(columns: np.ndarray, some: Sequence[int]) -> np.ndarray:
