@@ -81,7 +81,7 @@ def test_a_device_that_learned_again_is_known_from_then_on(tmp_path, kind):
 
 def test_windows_of_each_operating_mode_are_told_apart_and_a_mode_of_no_run_is_refused(tmp_path):
     modes = LoggedModes(("slow", "fast", "idle"), {0: 2, 1: 2})
-    rows = ["1,1,0", "1,5,1", "1,2,slow", "1,,", "2,3,0", "2,6,fast", "2,9,2"]
+    rows = ["1,1,0", "1,5,1.0", "1,2,slow", "1,,", "2,3,0", "2,6,fast", "2,9,2"]
     path = written(tmp_path, "\n".join(["session,score,mode", *rows]) + "\n")
     log = read_log(path, None, 2, modes=modes)
     assert isinstance(log, reading.ModesLog)

@@ -190,25 +190,31 @@ def _file(path: Path, unit: float | None, block: int, modes: LoggedModes | None)
             if len(skipped) < MOST_SKIPPED or rows.text.startswith(SELF_TEST):
                 skipped.append(rows)
             continue
-        names, places = np.unique(rows.devices, return_index=True)
-        before = len(devices)
-        for name, place in sorted(zip(names.tolist(), places.tolist()), key=lambda each: each[1]):
-            first_rows.setdefault(name, int(rows.numbers[place]))
+        parts, before = _by_device(rows), len(devices)
+        for name, part in parts.items():
+            first_rows.setdefault(name, int(part.numbers[0]))
         if "" in first_rows and len(first_rows) == 2 and before < 2:
             whole = copy.deepcopy(next(iter(devices.values()), kind()))
         whole = None if len(first_rows) > 2 else whole
         if whole is not None:
             add(whole, rows)
-        for name in first_rows:
-            which = rows.devices == name
-            if which.any():
-                add(devices.setdefault(name, kind()), rows if which.all() else chosen(rows, which))
+        for name, part in parts.items():
+            add(devices.setdefault(name, kind()), part)
         columns = rows.columns or columns
     return _File(path, block, modes, columns, devices, first_rows, whole, skipped, lines)
 
 
+def _by_device(rows: Rows) -> dict[str, Rows]:
+    """The rows of each device, in the order in which devices occur."""
+    names, places, devices = np.unique(rows.devices, return_index=True, return_inverse=True)
+    if len(names) == 1:
+        return {str(names[0]): rows}
+    own = np.split(np.argsort(devices, kind="stable"), np.cumsum(np.bincount(devices))[:-1])
+    return {str(names[n]): chosen(rows, own[n]) for n in np.argsort(places)}
+
+
 def _rows_of(gathered: Gathered | GatheredModes) -> int:
-    """How many rows were gathered, of those that are no longer needed none."""
+    """How many rows were gathered."""
     parts = [gathered] if isinstance(gathered, Gathered) else list(gathered.by_mode.values())
     return sum(one.windows + one.faults for part in parts for one in (*part.sessions, *part.first))
 

@@ -82,6 +82,8 @@ def periods_of(each: Sequence[Summary], starts: set[int], block: int) -> tuple[P
         )
     uncounted = sum(one.uncounted for one in each)
     if uncounted:
-        notes.append(f"windows not counted by the device, as the machine was off or the threshold changed: {uncounted:,}")
+        notes.append(
+            f"windows not counted by the device, as the machine was off or the threshold changed: {uncounted:,}"
+        )
     sides = (whole(means, "features", notes), whole(octaves, "levels of the samples", notes))
     return Periods(np.array(counts, np.int64).reshape(len(counts), BINS), *sides), notes
