@@ -191,7 +191,10 @@ def test_a_log_is_compared_mode_by_mode_and_a_finding_names_its_mode_also_at_a_l
         assert result.exit_code == code
         assert said[0].startswith(("mode 500 to 1000: retrain", "mode 500 to 1000: recalibrate")), said
         assert not said[1].startswith(("mode 1000 to 2000: retrain", "mode 1000 to 2000: recalibrate")), said
-        assert "mode 500 to 1000" in (tmp_path / "page.html").read_text()
+        page = (tmp_path / "page.html").read_text()
+        assert "<h2>Mode 500 to 1000</h2>" in page
+        assert "windows of unknown operating mode were left out" in page
+        assert "--recalibrate" not in page
     found = micro.monitor(run, tmp_path / "log.csv", every=4, recent=4, false_alarm_rate=0.1)
     assert found.why.startswith("mode 500 to 1000: ")
     assert list(found.by_mode) == ["500 to 1000", "1000 to 2000"]

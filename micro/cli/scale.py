@@ -217,7 +217,7 @@ def monitor(
         from micro.monitoring.page import render_monitoring
         from micro.support.files import write_bytes
 
-        write_bytes(page, render_monitoring(Path(run_folder).name, Path(log).name, _parts(devices)))
+        write_bytes(page, render_monitoring(Path(run_folder).name, Path(log).name, devices))
     if as_json:
         plain = {name: found if isinstance(found, str) else _plain_monitoring(found) for name, found in devices.items()}
         print_json(next(iter(plain.values())) if len(plain) == 1 else {"devices": plain})
@@ -230,16 +230,6 @@ def monitor(
                 click.echo(f"{before}mode {mode}: {said}")
         _print_written(recalibrate, parameters, page)
     return int(any(isinstance(found, str) or found.advice != "steady" for found in devices.values()))
-
-
-def _parts(devices: dict[str, Monitoring | str]) -> dict[str, Monitoring | str]:
-    """Devices, of a run with operating modes each of its modes in place of the device."""
-    parts: dict[str, Monitoring | str] = {}
-    for name, found in devices.items():
-        modes = {} if isinstance(found, str) else found.by_mode
-        before = f"{name}, " if name else ""
-        parts |= {f"{before}mode {mode}": each for mode, each in modes.items()} if modes else {name: found}
-    return parts
 
 
 def _plain_monitoring(found: Monitoring) -> dict[str, Any]:

@@ -198,7 +198,9 @@ def _compared(
         trouble=trouble,
     )
     seen = _seen(report, threshold, reference, log, features, (start, end), kept)
-    return monitoring_of(evidence, checks, float(np.mean(latest > threshold)), log.notes, calibration, seen)
+    # A run keeps a calibration of all its modes, which that of one cannot replace.
+    kept_sessions = calibration if of_mode is None else None
+    return monitoring_of(evidence, checks, float(np.mean(latest > threshold)), log.notes, kept_sessions, seen)
 
 
 def _nothing_new(
