@@ -93,7 +93,7 @@ def compare(run: MonitoredRun, path: str | Path, log: AnyLog, options: Options, 
 def _by_mode(run: MonitoredRun, path: str | Path, log: ModesLog, options: Options, seed: int) -> Monitoring:
     """The windows of each operating mode compared with the run's of that mode; modes share the rate of false alarms."""
     rows, every = run.report.by_mode, options["every"]
-    own: Options = {**options, "false_alarm_rate": options["false_alarm_rate"] / len(run.by_mode)}
+    own: Options = {**options, "false_alarm_rate": options["false_alarm_rate"] / max(1, len(run.by_mode))}
     found: dict[str, Monitoring | str] = {}
     trouble = trouble_of_all(log.windows, log.faults)
     for mode, reference in run.by_mode.items():

@@ -75,7 +75,7 @@ def monitor_summaries(run: MonitoredRun, path: Path, options: Options, seed: int
     if modes is None:
         compared = _with_run(path, read, run.report, detector, run.sessions, _known(run), run.rate)
         return _compared(run, path, read, compared, options, seed)
-    shared: Options = {**options, "false_alarm_rate": options["false_alarm_rate"] / len(run.by_mode)}
+    shared: Options = {**options, "false_alarm_rate": options["false_alarm_rate"] / max(1, len(run.by_mode))}
     found: dict[str, Monitoring | str] = {}
     windows, faults = sum(one.windows for one in read.each), sum(sum(one.faults) for one in read.each)
     how = OTHER_MODE, trouble_of_all(windows, faults)
