@@ -103,7 +103,7 @@ def _section(title: str, found: Monitoring | str, command: str, notes: tuple[str
     charts = []
     for each in drawn:
         if each is not None:
-            file = f"{_file_name(title)}_{each['file']}" if title else each["file"]
+            file = f"{_file_name(title.removeprefix('Device '))}_{each['file']}" if title else each["file"]
             charts.append({**each, "file": file})
     head = HEADLINES[found.advice]
     says, moved = tuple(sentences(found)), tuple(_moved(seen))
