@@ -77,6 +77,12 @@ def test_a_test_is_no_better_than_its_worst_part():
     assert "the likeliest class is right in 33.3 % of the windows" in verdict_of(wrong)[0]
 
 
+def test_files_of_which_a_run_keeps_nothing_are_not_said_to_have_taught_it():
+    read = OwnFiles((), (), 3, ("a", "b"))
+    assert read.sentence == "the run has read 2 of 3 files itself (a, b): figures of them may flatter it"
+    assert grade_of(replace(examined(timeless("0001", "hhhf")), own=read)) == "inconclusive"
+
+
 def test_too_few_healthy_hours_say_the_upper_bound_and_what_would_be_needed():
     few = false_alarm_words(daily(0, 3600.0))
     assert few.startswith(

@@ -34,7 +34,7 @@ def grade_of(found: Examined) -> Grade:
     if found.detector is None or found.classifier:
         right = _right(found)
         grades.add("inconclusive" if right is None else "doubtful" if right < RIGHT else "good")
-    if found.own.learned:
+    if found.own.learned or found.own.read:
         grades.add("inconclusive")
     worst: tuple[Grade, ...] = ("unusable", "doubtful", "inconclusive")
     return next((grade for grade in worst if grade in grades), "good")
