@@ -23,6 +23,7 @@ from micro.emission.detector import detector_files
 from micro.emission.parameters import parameters_of
 from micro.firmware.project import project_files
 from micro.runs.device import decisions
+from micro.signal import FrontEnd
 from micro.support.files import sha256
 from micro.tflite.graph import read
 
@@ -256,6 +257,19 @@ def test_each_sample_of_the_queue_comes_with_its_speed(name, tmp_path):
     assert {len(row) for row in rows} == {3}
     assert [row[2] == "" for row in rows] == [row[1] == "" for row in rows]
     assert {row[2] for row in rows if row[0] in ("healthy", "ALARM")} < {"0", "1", "2"}
+
+
+def test_a_long_window_is_counted_where_an_int_has_16_bits(tmp_path):
+    """2,048 samples of which each is one of 16 are 32,768 of the sensor, one more than such an int holds."""
+    if shutil.which("avr-gcc") is None:
+        pytest.skip("no avr-gcc: C with an int of 16 bits cannot be compiled")
+    front_end = FrontEnd("statistics", 2048, 1024, 1, 1000.0, decimate=16, arithmetic="fixed", full_scale=8.0)
+    firmware = emitted_c.by_speed(front_end)
+    parts = front_end, firmware.scaling, firmware.decider, read(firmware.tflite), "00" * 32
+    folder = emitted_c.written(detector_files(*parts, "d"), tmp_path)
+    command = ["avr-gcc", "-mmcu=atmega2560", *WARNINGS, "-Wno-long-long", "-c", "d_detector.c", "-o", "d.o"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_records_of_modes_are_read_back_and_no_others():
