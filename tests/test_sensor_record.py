@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import SANITIZERS, invoke
+from test_monitor import write_log
 from test_parameters import POWER, READER, STRICT, compiled, in_c, parts_of, require_old_or_new, status_of
 from test_parameters import firmware_of as plain
 
@@ -26,6 +27,7 @@ from micro.errors import ConversionError, RunError
 from micro.firmware.forward import forward_context
 from micro.firmware.project import project_files
 from micro.firmware.qemu import missing_for, run_in_qemu
+from micro.runs.baseline import calibration_sessions
 from micro.runs.device import _mounted
 from micro.runs.sensor_file import read_sensor
 
@@ -143,7 +145,13 @@ def test_a_sensor_that_makes_no_sense_or_has_other_channels_is_refused(readers, 
     assert [status_of(each, default.made_for) for each in senseless] == found
     more = replace(default, sensor=MountedSensor.made(2, 4, fixed=name == "fixed")).to_bytes()
     other_kind = replace(default, sensor=MountedSensor.made(2, 3, fixed=name != "fixed")).to_bytes()
-    assert [s for s, _ in in_c(program, len(content), [more, other_kind])] == [RecordStatus.OTHER_FRONT_END] * 2
+    others = [
+        other_kind,
+        *(resealed(bytes(content[:at] + head + content[at + 4 :])) for head in (b"\2\3\7\0", b"\2\3\1\1")),
+    ]
+    assert [s for s, _ in in_c(program, len(content), [more, *others])] == [RecordStatus.OTHER_FRONT_END] * 4
+    # Python is not told how many channels the firmware's sensor has.
+    assert [status_of(each, default.made_for) for each in others] == [RecordStatus.OTHER_FRONT_END] * 3
 
 
 MOVED = "parameters->sensor.axis[0] = 2; parameters->sensor.scale[1] = 2 * parameters->sensor.scale[1];"
@@ -392,6 +400,28 @@ def test_a_project_takes_the_sensors_samples_and_costs_nothing_without(tmp_path)
     ]
 
 
+def taking_sensors(run, folder):
+    """A copy of a run whose firmware takes a device's own sensor."""
+    shutil.copytree(run, folder)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["config"].setdefault("firmware", {})["sensor_channels"] = 3
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    return folder
+
+
+def test_a_recalibration_says_that_its_record_takes_a_devices_own_sensor_away(rig_run, tmp_path):
+    loudest = micro.RunReport.read(rig_run).threshold
+    shifted = [1.1 * loudest * (np.array(scores) / loudest) ** 0.3 for scores in calibration_sessions(rig_run)]
+    log = write_log(tmp_path / "log.csv", shifted[:12], named=False)
+    options = ("--every", 6, "--recent", 12, "--recalibrate")
+    new = tmp_path / "new"
+    done = invoke("monitor", taking_sensors(rig_run, tmp_path / "run"), log, *options, new)
+    assert done.exit_code == 1, done.output
+    assert "It sets the sensor of training again" in done.output
+    assert f"keras-kd update {new} --from {tmp_path / 'run'} --sensor SENSOR.toml --counter N" in done.output
+    assert (new / "firmware/bearing_parameters.bin").read_bytes()[4] == 1
+
+
 def test_update_writes_the_sensor_for_firmware_that_takes_one_and_the_former_format_otherwise(rig_run, tmp_path):
     file, out = tmp_path / "sensor.toml", tmp_path / "x.bin"
     file.write_text('axes = ["-z"]\nscale = 1.25\nrest = {z = [-1, 1]}\n')
@@ -399,14 +429,12 @@ def test_update_writes_the_sensor_for_firmware_that_takes_one_and_the_former_for
         RunError, match=r"takes no sensor from a record, which its firmware.sensor_channels did not ask for"
     ):
         micro.update_parameters(rig_run, rig_run, out, sensor=file)
-    run = tmp_path / "run"
-    shutil.copytree(rig_run, run)
-    manifest = json.loads((run / "manifest.json").read_text())
-    manifest["config"].setdefault("firmware", {})["sensor_channels"] = 3
-    (run / "manifest.json").write_text(json.dumps(manifest))
-    micro.update_parameters(run, run, out)
+    assert "sensor" not in micro.update_parameters(rig_run, rig_run, out).says
+    run = taking_sensors(rig_run, tmp_path / "run")
+    said = micro.update_parameters(run, run, out).says
+    assert "the sensor of training in place of a device's own, as no --sensor was given" in said
     assert out.read_bytes()[4] == 1
-    micro.update_parameters(run, run, out, sensor=file)
+    assert micro.update_parameters(run, run, out, sensor=file).says.endswith(", with the device's own sensor")
     content = out.read_bytes()
     assert content[4] == 2
     sensor = micro.Parameters.from_bytes(content).sensor
