@@ -206,7 +206,7 @@ def _with_run(
             "run that the device's parameters are from"
         )
     block = int(np.median([len(scores) for scores in sessions]))
-    periods, more = periods_of(each, starts, block)
+    periods, more = periods_of(each, starts, block, off=any(detector.off_rms) and detector.modes is None)
     integers = [
         np.minimum(in_units(scores, detector.score.unit), LARGEST).round().astype(np.int64) for scores in sessions
     ]
