@@ -15,6 +15,7 @@ from support import WARNINGS
 
 import micro
 from micro.config import parse_config
+from micro.config.tachometer import tachometer_for
 from micro.detection.modes import Ranges
 from micro.emission.tachometer import tachometer_files
 from micro.firmware.project import project_files
@@ -188,6 +189,20 @@ def test_pulses_are_for_runs_that_take_a_speed():
             config(**wrong)
     with pytest.raises(ValueError, match="must be speeds in RPM above 0"):
         config(modes={"column": "load", "edges": [-2.0, -1.0]})
+
+
+def test_a_shaft_too_slow_for_orders_still_turns_for_modes():
+    """0 RPM would be a machine that is off, and pulses faster than the last edge would count as bounces."""
+    orders = {"orders": "channel", "speed_column": "rpm", "slowest": 1500.0, "fastest": 3000.0, "low": 0.5, "high": 4.5}
+    modes = {"column": "rpm", "edges": [600.0, 1500.0, 7000.0], "off_below": 100.0}
+    for given, speeds in (
+        ({}, (1500.0, 3000.0)),
+        ({"modes": modes}, (100.0, 7000.0)),
+        ({"modes": {"column": "rpm", "off_below": 200.0}}, (200.0, 3000.0)),
+    ):
+        made = config(features=orders, **given)
+        found = tachometer_for(2, made.features, made.modes)
+        assert (found.slowest, found.fastest) == speeds
 
 
 DECLARED = """#pragma once
