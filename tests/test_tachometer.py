@@ -195,12 +195,12 @@ def test_a_shaft_too_slow_for_orders_still_turns_for_modes():
     """0 RPM would be a machine that is off, and pulses faster than the last edge would count as bounces."""
     orders = {"orders": "channel", "speed_column": "rpm", "slowest": 1500.0, "fastest": 3000.0, "low": 0.5, "high": 4.5}
     modes = {"column": "rpm", "edges": [600.0, 1500.0, 7000.0], "off_below": 100.0}
-    for given, speeds in (
+    for sections, speeds in (
         ({}, (1500.0, 3000.0)),
         ({"modes": modes}, (100.0, 7000.0)),
         ({"modes": {"column": "rpm", "off_below": 200.0}}, (200.0, 3000.0)),
     ):
-        made = config(features=orders, **given)
+        made = config(features=orders, **sections)
         found = tachometer_for(2, made.features, made.modes)
         assert (found.slowest, found.fastest) == speeds
 
