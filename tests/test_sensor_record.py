@@ -443,5 +443,8 @@ def test_update_writes_the_sensor_for_firmware_that_takes_one_and_the_former_for
     assert "axes" in shown
     assert "-z" in shown
     assert "1.25" in shown
+    shown = json.loads(invoke("show-record", out, "--json").output)
+    assert shown["rest"] == {"x": None, "y": None, "z": [-1, 1]}  # as in the file, and not the largest of float32
+    assert set(shown["response"].values()) == {None}
     samples = np.random.default_rng(0).normal(size=(6000, 3)).astype(np.float32)
     assert micro.simulate(run, samples, sensor=sensor) == micro.simulate(run, -1.25 * samples[:, 2])
