@@ -2,6 +2,7 @@
 
 import ctypes
 import json
+import math
 import shutil
 import subprocess
 import zlib
@@ -249,14 +250,21 @@ void apply(const d_sample *raw, d_sample *sample, int count) {
 int fault(const LIMIT *values, int response) {
   return response ? d_sensor_responds(&parameters.sensor, values) : d_sensor_at_rest(&parameters.sensor, values);
 }
+int kept(SCALE scale) {
+  static uint8_t bytes[D_RECORD_SIZE];
+  d_parameters own = d_default_parameters;
+  own.sensor.scale[1] = scale;
+  d_record_write(&own, 1, bytes);
+  return (int)d_record_read(bytes, sizeof bytes, &own);
+}
 """
 
 
 @pytest.mark.parametrize("name", ["float32", "fixed"])
 def test_c_takes_samples_as_python_does_and_finds_the_same_faults(name, tmp_path):
     firmware, fixed = firmware_of(name), name == "fixed"
-    folder = emitted(firmware, tmp_path)
-    (folder / "main.c").write_text(APPLY.replace("LIMIT", "int32_t" if fixed else "float"))
+    folder, kind = emitted(firmware, tmp_path), "int32_t" if name == "fixed" else "float"
+    (folder / "main.c").write_text(APPLY.replace("LIMIT", kind).replace("SCALE", kind))
     flags = [each for each in STRICT if "prototypes" not in each and "cast-align" not in each]
     command = ["gcc", *flags, "-ffp-contract=off", "-shared", "-fPIC", "-o", "d.so", "main.c"]
     sources = ["d_record.c", "d_parameters.c", "d_sensor.c"]
@@ -264,6 +272,12 @@ def test_c_takes_samples_as_python_does_and_finds_the_same_faults(name, tmp_path
     assert done.returncode == 0, done.stderr[:2000]
     loaded = ctypes.CDLL(str(folder / "d.so"))
     default = parameters_of(*parts_of(firmware))
+    # What an application sets itself and a record does not hold is refused, and not stored as another scale.
+    number = ctypes.c_int32 if fixed else ctypes.c_float
+    senseless = (0, -(2**31), 2**31 - 1) if fixed else (257.0, -128.0, 1e30, math.nan, -math.inf, 1e-9)
+    good = (1, 2**31 - 128) if fixed else (127.9, -(2.0**-24))
+    assert {loaded.kept(number(scale)) for scale in senseless} == {RecordStatus.NOT_SENSIBLE}
+    assert {loaded.kept(number(scale)) for scale in good} == {RecordStatus.OK}
 
     @given(st.integers(0, 2**32))
     @settings(max_examples=40, deadline=None)
