@@ -131,16 +131,20 @@ def built(tmp_path_factory):
     made = {}
     for name in NAMES:
         firmware = firmware_of(name)
-        folder = emitted_c.written(detector_files(*parts_of(firmware), "d"), tmp_path_factory.mktemp("modes"))
-        generate(firmware.tflite, folder, "d")
-        kind = "int32_t" if name in FIXED_ONES else "float"
-        (folder / "main.c").write_text(HARNESS.replace("SPEED", kind))
-        command = ["gcc", *WARNINGS, "-Wsign-conversion", "-Wshadow", *SANITIZERS, "-Wno-long-long", "main.c"]
-        sources = [f"d{part}.c" for part in ("", "_front_end", "_parameters", "_record", "_detector")]
-        done = subprocess.run([*command, *sources, "-lm", "-o", "main"], cwd=folder, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr[:3000]
-        made[name] = (firmware, folder / "main")
+        made[name] = (firmware, program_of(firmware, tmp_path_factory.mktemp("modes")))
     return made
+
+
+def program_of(firmware, folder):
+    emitted_c.written(detector_files(*parts_of(firmware), "d"), folder)
+    generate(firmware.tflite, folder, "d")
+    kind = "int32_t" if firmware.front_end.arithmetic == "fixed" else "float"
+    (folder / "main.c").write_text(HARNESS.replace("SPEED", kind))
+    command = ["gcc", *WARNINGS, "-Wsign-conversion", "-Wshadow", *SANITIZERS, "-Wno-long-long", "main.c"]
+    sources = [f"d{part}.c" for part in ("", "_front_end", "_parameters", "_record", "_detector")]
+    done = subprocess.run([*command, *sources, "-lm", "-o", "main"], cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[:3000]
+    return folder / "main"
 
 
 def in_c(program, firmware, samples, speeds, record, exchange=NEVER, restart=NEVER):
@@ -178,6 +182,25 @@ def test_c_decides_as_python_while_the_speed_changes(built, name):
             if after[0] >= Status.MACHINE_OFF:  # what is not judged changes nothing
                 assert before[1:].tolist() == after[1:].tolist()
     assert seen == {Status.HEALTHY, Status.ALARM, Status.MACHINE_OFF, Status.UNKNOWN_MODE}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["float32", "fixed", "frames", "filtered", "filtered fixed"])
+def test_a_machine_is_off_by_its_samples_or_by_its_speed_and_faults_come_first(name, tmp_path):
+    firmware = firmware_of(name)
+    limits = (2048.0, 1843.0) if name in FIXED_ONES else (0.5, 0.45)
+    firmware = replace(firmware, decider=replace(firmware.decider, off_rms=limits))
+    program, seen = program_of(firmware, tmp_path), set()
+    for seed in range(6):
+        samples, speeds = samples_of(firmware, seed), speeds_of(seed)
+        if name in FIXED_ONES:
+            speeds = np.nan_to_num(speeds, nan=-1e12)
+        else:
+            samples[np.random.default_rng(seed).integers(0, len(samples), 2), 1] = [np.nan, 1e9]
+        found = in_c(program, firmware, samples, speeds, parameters_of(*parts_of(firmware)).to_bytes())
+        assert found[:, 0].tolist() == [int(each.status) for each in decisions(firmware, samples, speed=speeds)]
+        seen |= set(found[:, 0].tolist())
+    assert seen >= {Status.HEALTHY, Status.ALARM, Status.MACHINE_OFF, Status.UNKNOWN_MODE}
 
 
 @pytest.mark.parametrize("name", NAMES)
