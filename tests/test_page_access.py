@@ -87,7 +87,7 @@ def pages(tmp_path_factory, rig_run):
         (folder / kind).mkdir()
         for n in range(2):
             samples = rig.simulate_rig(rig.Rig(), 1.0, np.random.default_rng([n, 5]), **more).samples
-            np.savetxt(folder / kind / f"<b>pump</b> {n}.csv", samples, header="a", comments="", fmt="%.6g")
+            np.savetxt(folder / kind / f"<b>pump {n}.csv", samples, header="a", comments="", fmt="%.6g")
     files = sorted(folder.glob("*/*.csv"))
     steady = write_log(folder / "steady.csv", calibration_sessions(rig_run))
     moved = features_log(folder / "moved.csv", rig_run, 3, 8, speed=1.6 * 1780, background=0.3)

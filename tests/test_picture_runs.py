@@ -311,7 +311,7 @@ def test_scores_name_each_picture_and_are_the_firmware_s(run):
     assert result.exit_code == 0, result.output
     rows = list(csv.DictReader(io.StringIO(result.stdout)))
     assert [row["file"] for row in rows] == [f"{path.parent.name}/{path.name}" for path in paths]
-    assert {(row["row"], row["seconds"]) for row in rows} == {("0", "")}
+    assert {(row["row"], row["begin"], row["end"]) for row in rows} == {("0", "", "")}
     stream = np.concatenate([np.asarray(Image.open(path), np.float32).reshape(-1, 1) for path in paths])
     expected = simulate(run / "run", stream)
     assert [row["recognized"] for row in rows] == [each.recognized or "" for each in expected]

@@ -10,8 +10,9 @@ from typing import Any, get_args
 
 import numpy as np
 
+from micro.aot.argument_text import Constants, argument_text
 from micro.aot.block import Block, Weights, checked_storage, held, struct_context
-from micro.aot.calls import Argument, Constant, Held, Lowered, Several, Stepped, array_of, sized
+from micro.aot.calls import Argument, Lowered, sized
 from micro.aot.decode import unpacked
 from micro.aot.loops import called_operators
 from micro.aot.lower import lowered_graph
@@ -20,11 +21,11 @@ from micro.aot.run_text import moves_rows, run_lines
 from micro.aot.stack import Cores, measured_on, stack_bytes
 from micro.aot.states import State, states_of
 from micro.aot.validate import require_valid
-from micro.aot.variants import IF_MVE, Text, Variant, call_lines, called, kernels_of, variant_of
+from micro.aot.variants import IF_MVE, Text, Variant, call_lines, called, kernels_of
 from micro.aot.weight_layout import Storage
 from micro.aot.weights_format import record_context
 from micro.emission.c_array import write_sources
-from micro.emission.c_text import CArray, c_array, comment_text, float_text, render
+from micro.emission.c_text import comment_text, float_text, render
 from micro.support.c_names import CNames
 from micro.support.files import sha256
 from micro.tflite.graph import Graph, Tensor, TfliteLike, content_of, read
@@ -203,30 +204,10 @@ def _laid_out(
     if weights == "exchangeable":
         lowered, starts, made = held(graph, lowered, states, bytes.fromhex(sha256(content)))
     places = memory.places
-    constants: dict[tuple[str, bytes], str] = {}
-    arrays: list[CArray] = []
-    used: dict[str, set[Variant]] = {}
+    constants = Constants()
 
     def text(argument: Argument, variant: Variant) -> str:
-        if isinstance(argument, tuple):
-            first = text(argument[0], variant)
-            return f"{first} + {argument[1]}" if argument[1] else first
-        if isinstance(argument, Stepped):
-            first = text((argument.tensor, argument.start), variant)
-            return f"{first} + step * {argument.stride}"
-        if isinstance(argument, Several):
-            return f"(const int8_t *const[]){{{', '.join(text(part, variant) for part in argument.parts)}}}"
-        if isinstance(argument, Held):
-            return argument.text
-        if isinstance(argument, Tensor) and argument.data is None:
-            return places[argument.index]
-        if isinstance(argument, Tensor):
-            argument = Constant(array_of(argument))
-        if isinstance(argument, Constant):
-            name = _constant(argument, constants, arrays)
-            used.setdefault(name, set()).add(variant)
-            return name
-        return str(argument)
+        return argument_text(argument, variant, places, constants)
 
     copies = _copied_outputs(graph, places)
     body = _calls(graph, lowered, memory, text, marked) + copies
@@ -261,10 +242,7 @@ def _laid_out(
             for cores in get_args(Cores)
         },
         **measured_on(),
-        "arrays": {
-            variant: [array for array in arrays if variant_of(used[array.name]) == variant]
-            for variant in get_args(Variant)
-        },
+        "arrays": {variant: constants.of(variant) for variant in get_args(Variant)},
         "body": body,
     }
 
@@ -317,17 +295,6 @@ def _copied_outputs(graph: Graph, places: dict[int, str]) -> list[str]:
             kernel = sized("copy_rows", graph.tensors[i])
             lines.append(f"{kernel}({places[i]}, {wanted}, 1, {graph.tensors[i].size}, 0);")
     return lines
-
-
-def _constant(constant: Constant, constants: dict[tuple[str, bytes], str], arrays: list[CArray]) -> str:
-    """The name of a constant array; equal ones are stored once."""
-    kind = C_TYPES[constant.values.dtype.name]
-    flat = np.ascontiguousarray(constant.values).reshape(-1)
-    key = (kind, flat.tobytes())
-    if key not in constants:
-        constants[key] = f"constant_{len(arrays)}"
-        arrays.append(c_array(kind, constants[key], flat))
-    return constants[key]
 
 
 def _sides(graph: Graph, indices: tuple[int, ...], side: str, offsets: tuple[int, ...]) -> list[dict[str, Any]]:

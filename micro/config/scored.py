@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 # Columns that such tables have besides those of each number or label.
-RESULT_COLUMNS = ("file", "row", "seconds", "score", "above_threshold", "alarm", "result", "status")
+RESULT_COLUMNS = ("file", "row", "begin", "end", "score", "above_threshold", "alarm", "result", "status")
 
 
 def result_columns(target: str) -> tuple[str, str, str, str]:
