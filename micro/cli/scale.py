@@ -228,7 +228,7 @@ def monitor(
             for mode, each in {} if isinstance(found, str) else found.by_mode.items():
                 said = f"not compared: {each}" if isinstance(each, str) else f"{each.advice}: {each.why}."
                 click.echo(f"{before}mode {mode}: {said}")
-        _print_written(recalibrate, parameters, page)
+        _print_written(run_folder, recalibrate, parameters, page)
     return int(any(isinstance(found, str) or found.advice != "steady" for found in devices.values()))
 
 
@@ -258,12 +258,20 @@ def _print_monitoring(found: Monitoring | str, before: str) -> None:
         click.echo(f"{before}Note: {note}.")
 
 
-def _print_written(recalibrate: str | None, parameters: str | None, page: str | None) -> None:
+def _print_written(run_folder: str, recalibrate: str | None, parameters: str | None, page: str | None) -> None:
     if recalibrate is not None and parameters is not None:
         click.echo(f"What the device has learned, with the recalibrated threshold: {recalibrate}")
     elif recalibrate is not None:
+        from micro.runs.finished import read_run
+
         click.echo(f"Recalibrated run: {recalibrate}; its firmware: keras-kd new-firmware {recalibrate} --board ...")
         for record in sorted((Path(recalibrate) / "firmware").glob("*_parameters.bin")):
             click.echo(f"Devices in use take the new threshold without new firmware: {record}")
+        if read_run(Path(recalibrate))[1].firmware.sensor_channels is not None:
+            words = ("--from", run_folder, "--sensor", "SENSOR.toml", "--counter", "N", "--out", "NEW.bin")
+            click.echo(
+                "It sets the sensor of training again. For devices with one of their own: "
+                f"{command_line('update', recalibrate, *words)}"
+            )
     if page is not None:
         click.echo(f"Page: {page}")

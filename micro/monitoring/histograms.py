@@ -82,7 +82,7 @@ def monitor_summaries(run: MonitoredRun, path: Path, options: Options, seed: int
     for mode, sessions in run.by_mode.items():
         alarm, clear = modes.thresholds[mode]
         part, name = of_mode(read, mode), modes.ranges.names[mode]
-        of = replace(detector, threshold=alarm, clear_threshold=clear, modes=None)
+        of = replace(detector, threshold=alarm, clear_threshold=clear, modes=None, off_rms=())
         try:
             compared = _with_run(path, part, run.report, of, sessions, _known(run, mode), run.rate)
             found[name] = _compared(run, path, part, compared, shared, seed + mode, how)
@@ -233,7 +233,7 @@ def _with_run(
             "run that the device's parameters are from"
         )
     block = int(np.median([len(scores) for scores in sessions]))
-    periods, more = periods_of(each, starts, block)
+    periods, more = periods_of(each, starts, block, off=any(detector.off_rms) and detector.modes is None)
     integers = [
         np.minimum(in_units(scores, detector.score.unit), LARGEST).round().astype(np.int64) for scores in sessions
     ]
