@@ -128,6 +128,11 @@ def _notes(recorder: Recorder, rate: float | None, measured: float | None) -> tu
         notes.append(f"samples came at {measured:.4g} Hz, and their times say {rate:g} Hz: look at the source's rate")
     if recorder.measured:
         notes.append(f"the rate was measured; give --rate if the source's own is known better than {rate:.4g} Hz")
+    if recorder.reader.in_counts:
+        notes.append(
+            "the values are counts of the board's converter, and keras-kd score takes values in the unit of training: a count "
+            "is features.full_scale / 32768"
+        )
     if len(recorder.paths) > 1:
         notes.append("samples after a restart are in a file of their own")
     return tuple(notes)

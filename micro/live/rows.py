@@ -178,6 +178,11 @@ class RowReader:
         self.forward, self._separator, self._restarted = said, ",", True
         self.columns = self.columns or self._chosen(names, named=True)
 
+    @property
+    def in_counts(self) -> bool:
+        """Whether the board says that its samples are counts of its converter."""
+        return self.forward is not None and forwarded.COUNTS in self.forward.parts
+
     def _settle(self, width: int) -> Columns:
         """The columns, by the line above the first row if that is a header."""
         if width > MOST_COLUMNS:

@@ -63,6 +63,7 @@ class Evidence:
         detectable: The smallest factor on all scores that the last check would have detected, None where there is none.
         features: Names of the features logged.
         how: What to do where the threshold should move.
+        trouble: Why no scores of the log speak for the machine, also where the condition does not tell; None otherwise.
     """
 
     check: DriftCheck
@@ -81,12 +82,13 @@ class Evidence:
     features: Sequence[str]
     noun: str = "session"
     how: str = "recalibrate"
+    trouble: str | None = None
 
 
 def advise(evidence: Evidence) -> tuple[Advice, str]:
     """The advice and the reason for it."""
     advice, why = _of_scores(evidence)
-    trouble = trouble_of(evidence.condition, evidence.noun)
+    trouble = trouble_of(evidence.condition, evidence.noun) or evidence.trouble
     if trouble is None:
         return advice, why
     if advice == "retrain":

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from micro.detection.rates import MOST_A_DAY, alarms_by_design, counts_for
-from micro.runs.assessment.intervals import ABOVE, HALF, area_error, enough, far_above, interval, shown_below, told
+from micro.runs.assessment.intervals import ABOVE, HALF, area_error, decides, enough, far_above, interval, shown_below
 from micro.runs.assessment.words import above, moved, named, percent, span, windows_above
 from micro.runs.report_parts import RecordingReport
 from micro.runs.run_report import RunReport
@@ -55,20 +55,20 @@ class FalseAlarms:
     """Healthy test windows above the threshold, of how many, and the ends of the exact interval of their rate.
 
     Attributes:
-        told: Whether that is enough to say how often the detector raises false alarms.
+        decides: Whether that is enough to say how often the detector raises false alarms.
     """
 
     count: int
     windows: int
     low: float
     high: float
-    told: bool
+    decides: bool
 
 
 def false_alarms_of(report: RunReport) -> FalseAlarms | None:
     """What a report's test says of a detector's false alarms; None without a healthy window, and of other tasks.
 
-    It is told where the rate is surely as high as asked or higher, or surely not much higher.
+    It decides where the rate is surely as high as asked or higher, or surely not much higher.
     """
     if report.task != "anomaly":
         return None
@@ -76,7 +76,7 @@ def false_alarms_of(report: RunReport) -> FalseAlarms | None:
     if not windows:
         return None
     asked = report.false_alarm_rate or 0.0
-    return FalseAlarms(count, windows, *interval(count, windows), told(asked, count, windows))
+    return FalseAlarms(count, windows, *interval(count, windows), decides(asked, count, windows))
 
 
 def _by_design(report: RunReport) -> Iterator[Reason]:
@@ -124,7 +124,7 @@ def _false_alarms(report: RunReport, healthy: Rows) -> Iterator[Reason]:
     assert found is not None
     count, windows, low, limit = found.count, found.windows, found.low, far_above(asked)
     seen = f"{count:,} of {windows:,} healthy test windows {are(count)} above the threshold: "
-    if not found.told:
+    if not found.decides:
         # Of windows so few that none of them shows more, the rate is taken for that which was asked for.
         more = count / windows > asked
         rate = count / windows if more else asked

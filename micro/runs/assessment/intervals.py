@@ -37,7 +37,7 @@ def shown_below(asked: float) -> float:
     return min(far_above(asked), asked + MARGIN)
 
 
-def told(asked: float, count: int, windows: int) -> bool:
+def decides(asked: float, count: int, windows: int) -> bool:
     """Whether so many false alarms in so many windows say how often a detector that was asked for `asked` raises them: the
     rate is surely higher, or surely not much higher."""
     low, high = interval(count, windows)
@@ -52,7 +52,7 @@ def enough(asked: float, rate: float, more_than: int) -> int:
     limit, of = shown_below(asked), more_than + 1
     if asked >= rate > 0.9 * limit:
         rate = limit / 2
-    while not told(asked, math.ceil(rate * of), of):
+    while not decides(asked, math.ceil(rate * of), of):
         of += max(1, of // 20)
     return of
 
