@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 @click.option("--rate", type=float, help="Samples a second; by default as the source says, or measured.")
 @click.option(
     "--channels",
-    help="Their names, separated by commas; of a source that names its columns, those to take, or others for all.",
+    help="Their names, separated by commas; of a source that names its columns, those to take or new ones.",
 )
 @click.option(
     "--reconnect",
