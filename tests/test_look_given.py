@@ -361,7 +361,9 @@ def test_a_column_that_is_seldom_filled_says_what_to_do(tmp_path):
     text = " ".join(invoke("look", *sorted(tmp_path.glob("*.csv")), "--sample-rate", "100").stdout.split())
     assert "column 'celsius' is left out, as it has a value in one of 50 rows; to learn from it" in text
     assert 'a [[sources]] of its own with rows = "filled"' in text
-    given = invoke("look", *sorted(tmp_path.glob("*.csv")), "--sample-rate", "100", "--columns", "x,celsius")
+    given = invoke(
+        "look", *sorted(tmp_path.glob("*.csv")), "--sample-rate", "100", "--columns", "x", "--columns", "celsius"
+    )
     assert "column 'celsius' has a value in one of 50 rows: leave it out by --columns" in " ".join(given.stdout.split())
 
 

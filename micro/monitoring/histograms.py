@@ -150,6 +150,7 @@ def _compared(
         features=names,
         noun="period",
         how=how or (HOW if learned else NO_SCORES),
+        tests=tests,
     )
     alarms = float(above(latest.sum(axis=0)) / latest.sum())
     test = None if learned or how else of_test(read_scores(run.folder), real)
