@@ -215,9 +215,11 @@ def test_steady_says_what_so_few_sessions_can_tell(rig_run, tmp_path):
     count = int(re.search(r"takes ([0-9]+) sessions of calibration or more, and there are 3", found.why)[1])
     level, sessions = found.checks[-1].level, found.checks[-1].sessions
     assert 2 * smallest_p(count, sessions) <= level < 2 * smallest_p(count - 1, sessions)
-    at_once = re.search(r"--every ([0-9]+) --recent ([0-9]+)", found.why)
-    assert at_once is not None, found.why
-    one = micro.monitor(few, tmp_path / "log.csv", every=int(at_once[1]), recent=int(at_once[2]))
+    assert "Log 17 sessions or more and compare them at once: --every 17 --recent 17" in found.why
+    four = fewer(rig_run, tmp_path / "four", 4)
+    why = micro.monitor(four, tmp_path / "log.csv", every=4, recent=4).why
+    assert "Compare all of the log at once: --every 16 --recent 16" in why
+    one = micro.monitor(four, tmp_path / "log.csv", every=16, recent=16)
     assert one.detectable is not None or one.checks[-1].drifted
 
 
