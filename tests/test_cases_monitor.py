@@ -1,6 +1,7 @@
 """Logs as people have them: a device's own after restarts, and those that must not end in a silent "steady"."""
 
 import json
+import re
 import shutil
 import subprocess
 
@@ -210,6 +211,16 @@ def test_steady_says_what_so_few_sessions_can_tell(rig_run, tmp_path):
     found = micro.monitor(few, tmp_path / "log.csv", every=4, recent=4)
     assert (found.advice, found.detectable) == ("doubtful", None)
     assert "even a tenfold change of all scores would not have been detected" in found.why
+    # What the advice names is what a check takes.
+    count = int(re.search(r"takes ([0-9]+) sessions of calibration or more, and there are 3", found.why)[1])
+    level, sessions = found.checks[-1].level, found.checks[-1].sessions
+    assert 2 * smallest_p(count, sessions) <= level < 2 * smallest_p(count - 1, sessions)
+    assert "Log 17 sessions or more and compare them at once: --every 17 --recent 17" in found.why
+    four = fewer(rig_run, tmp_path / "four", 4)
+    why = micro.monitor(four, tmp_path / "log.csv", every=4, recent=4).why
+    assert "Compare all of the log at once: --every 16 --recent 16" in why
+    one = micro.monitor(four, tmp_path / "log.csv", every=16, recent=16)
+    assert one.detectable is not None or one.checks[-1].drifted
 
 
 def test_the_smallest_change_grows_as_sessions_get_fewer():

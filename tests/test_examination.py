@@ -10,16 +10,18 @@ import pytest
 from support import invoke
 
 import micro
+from micro.config import load_config
 from micro.datasets import rig
 from micro.detection.detector import Status
 from micro.detection.rates import daily, false_alarm_words
 from micro.errors import DataError
 from micro.examination.classes import Classified, Labeled, classifier_figures, labeler_figures, resampled_interval
 from micro.examination.examine import Examined
-from micro.examination.labeled import Labeling, Stretch, window_labels
+from micro.examination.labeled import Labeling, Stretch, truth_of, window_labels
 from micro.examination.own_files import OwnFiles
 from micro.examination.words import grade_of, verdict_of
 from micro.runs.assessment.alarms import Figures, Timing, Watched, detector_figures
+from micro.runs.score_files import ToScore
 from micro.support.wording import duration
 
 ODD = '<img src=x onerror="alert(1)">$x$ & %'
@@ -280,6 +282,30 @@ def test_what_no_label_says_is_refused_with_what_would(rig_run, field):
         "'night.csv' is none of the files"
         in invoke("test", rig_run, field / "day.csv", "--events", field / "other.csv").stderr
     )
+
+
+def test_a_new_kind_of_fault_beside_files_that_the_config_knows_is_labeled_by_its_folder(tmp_path):
+    for name in ("Normal/1.csv", "Unbalance/2.csv", "Unbalance/3.csv"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("a\n" + "".join(f"{n * n % 97 / 7}\n" for n in range(200)))
+    invoke("look", tmp_path / "Normal" / "*.csv", "--sample-rate", "100", "--out", tmp_path / "pump.toml")
+    config = load_config(tmp_path / "pump.toml")
+
+    def truth(names, labeling=Labeling()):  # noqa: B008  # frozen
+        paths = {name: tmp_path / name for name in names}
+        given = ToScore(tmp_path, None, config, paths, config.data, ("a",), [], None, {}, ())
+        return {name: its[0].label for name, its in truth_of(given, labeling, detects=True).stretches.items()}
+
+    known = {"Normal/1.csv": "Normal", "Unbalance/2.csv": "Unbalance"}
+    assert truth(known) == known
+    by_name = Labeling(healthy=("Unbalance/3.csv",))
+    with pytest.raises(
+        DataError, match=r"nothing says whether .*Unbalance/2\.csv is healthy: no folder of the files is"
+    ):
+        truth(["Unbalance/2.csv", "Unbalance/3.csv"], by_name)
+    with pytest.raises(DataError, match="no folder of the files is called 'fine'"):
+        truth(known, Labeling(normal=("fine",)))
+    assert truth(known, Labeling(healthy=("Normal/*",), normal=("fine",))) == {**known, "Normal/1.csv": "fine"}
 
 
 def test_a_rate_or_a_channel_that_is_not_the_run_s_is_refused_as_score_does(rig_run, field, tmp_path):

@@ -245,6 +245,89 @@ def test_what_cannot_be_recorded_is_said(tmp_path, content, wanted, says):
         recorded(tmp_path, content, **wanted)
 
 
+@pytest.mark.parametrize(
+    ("content", "wanted", "says"),
+    [
+        (
+            b"0,4635\n0,0938\n1,2974\n-0,0387\n",
+            {},
+            "'0,4635' reads as numbers with a decimal comma: send '0.4635'; if it is",
+        ),
+        (b"1,46\n0,09\n", {}, "'1,46' reads as numbers with a decimal comma: send '1.46'"),
+        (
+            b"0,46,1,50\n0,07,1,05\n",
+            {},
+            "send '0.46;1.50'; if it is 4 whole numbers, name a channel for each by --channels",
+        ),
+        (b"vib\n12,5\n", {}, "below the one name 'vib' '12,5' reads as numbers with a decimal comma: send '12.5'"),
+        (b"a,b\n1,5,2,5\n", {}, "below 2 names '1,5,2,5' reads as numbers with a decimal comma: send '1.5;2.5'"),
+        (b"12,5\n", {"channels": ("vib",)}, "name all of them, or '12,5' reads as numbers with a decimal comma"),
+        (b"0,4635;-0,1907\n", {}, "'0,4635;-0,1907' has decimal commas; .* send '0.4635;-0.1907'"),
+        (b"a;b\n0,4635;3\n", {}, "has decimal commas"),
+        (b"0,5\t3\n", {}, "has decimal commas"),
+        (b"0,5 1,5\n", {}, "has decimal commas"),
+        (
+            b"a,b\n" + b"1.5,2,3\n" * 9,
+            {},
+            "'1.5,2,3' has 3 fields, and the line above names 2: a, b; let it name each field",
+        ),
+        (b"a,b\n1.5,2,3\n", {}, "'1.5,2,3' has 3 fields in place of 2"),
+    ],
+)
+def test_no_decimal_comma_becomes_two_numbers_and_nothing_is_left_of_it(tmp_path, content, wanted, says):
+    with pytest.raises(DataError, match=says):
+        recorded(tmp_path, content, label="pump", **wanted)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"512,498\n7,1000\n0,0\n",
+        b"0512,0498\n0007,0010\n",
+        b"512,498\n" * 99 + b"512,098\n",
+        b"512,498\n" * 200 + b"512,098\n" * 5,
+        b"ready\n1,2\n3,4\n",
+        b"entry 0x40\n1,2\n",
+        b"0.5,3\n0,05\n0,05\n",
+    ],
+    ids=["whole", "padded", "damaged", "later", "greeting", "sentence", "points"],
+)
+def test_whole_numbers_are_two_channels(tmp_path, content):
+    if content.count(b"512,098") == 1:
+        content += b"-1,-1\n"  # one damaged row tells nothing
+    made, ((header, _),) = recorded(tmp_path, content)
+    assert (header, made.counts.damaged) == (["time", "c0", "c1"], 0)
+    made, _ = recorded(tmp_path, b"0,46\n0,07\n0,05\n", channels=("x", "y"))
+    assert made.counts.samples == 3
+
+
+def test_a_row_of_units_is_no_header_and_says_the_unit_of_the_time(tmp_path):
+    content = "Zeit;A;B\nms;m/s²;m/s²\n".encode() + b"".join(b"%d;1.5;%d\n" % (5 * n, n) for n in range(40))
+    made, ((header, rows), again) = recorded(tmp_path, content + content, rate=None)
+    assert again == (header, rows)
+    assert (header, rows[1], made.counts.text, made.counts.damaged) == (
+        ["Zeit [ms]", "A", "B"],
+        ["5", "1.5", "1"],
+        0,
+        0,
+    )
+    looked = invoke("look", str(made.files[0]), "--out", tmp_path / "mine.toml")
+    assert "40 │ 200 │" in looked.stdout, looked.output
+    made, ((header, _),) = recorded(tmp_path, b"x y\nboot,ok\nax,ay\n1,2\n")
+    assert (header, made.counts.text) == (["time", "ax", "ay"], 2)
+
+
+def test_channels_that_are_all_other_names_rename_those_of_the_source(tmp_path):
+    made, ((header, rows),) = recorded(tmp_path, b"t_ms,a,b\n1,2,3\n2,4,5\n", channels=("x", "y"), rate=None)
+    assert (header, rows[0]) == (["t_ms", "x", "y"], ["1", "2", "3"])
+    assert "channels a, b are called x, y" in made.notes
+    with pytest.raises(
+        DataError, match=r"no channel 'x'; it has a, b: .* or 2 other names for all of them in this order"
+    ):
+        recorded(tmp_path, b"a,b\n1,2\n", channels=("a", "x"))
+
+
 def test_channels_can_be_named_and_chosen(tmp_path):
     _, ((header, rows),) = recorded(tmp_path, b"1 2 3\n4 5 6\n", channels=("x", "y", "z"))
     assert (header, rows[1]) == (["time", "x", "y", "z"], ["0.1", "4", "5", "6"])
@@ -614,6 +697,7 @@ def test_a_source_that_does_not_fit_the_run_is_refused_by_name(tmp_path, rig_run
     result = invoke("record", tmp_path / "sent", tmp_path / "out", "--rate", "50", "--run", rig_run)
     assert result.exit_code == 2
     assert "the source has one, two, and no " in result.stderr
+    assert not (tmp_path / "out").exists()
     names = ",".join(read_run_channels(rig_run))
     (tmp_path / "sent").write_text("\n".join([names, *[",".join("1" * (names.count(",") + 1))] * 3, ""]))
     result = invoke("record", tmp_path / "sent", tmp_path / "out", "--rate", "50", "--run", rig_run)

@@ -359,5 +359,27 @@ def test_a_column_that_is_seldom_filled_says_what_to_do(tmp_path):
         slow = [f"{20 + place / 100:.2f}" if place % 50 == 7 else "" for place in range(4000)]
         write(tmp_path / f"{n}.csv", x=noise(4000, n), celsius=slow)
     text = " ".join(invoke("look", *sorted(tmp_path.glob("*.csv")), "--sample-rate", "100").stdout.split())
-    assert "column 'celsius' has a value in one of 50 rows" in text.lower()
+    assert "column 'celsius' is left out, as it has a value in one of 50 rows; to learn from it" in text
     assert 'a [[sources]] of its own with rows = "filled"' in text
+    given = invoke(
+        "look", *sorted(tmp_path.glob("*.csv")), "--sample-rate", "100", "--columns", "x", "--columns", "celsius"
+    )
+    assert "column 'celsius' has a value in one of 50 rows: leave it out by --columns" in " ".join(given.stdout.split())
+
+
+def test_a_speed_that_is_seldom_filled_is_left_out_and_the_config_runs(tmp_path):
+    for n in range(3):
+        rpm = [f"{1480 + place / 100:.1f}" if place % 400 == 0 else "" for place in range(8000)]
+        write(tmp_path / f"{n}.csv", x=noise(8000, n), rpm=rpm)
+    text = invoke("look", *sorted(tmp_path.glob("*.csv")), "--sample-rate", "2000", "--out", tmp_path / "c.toml").stdout
+    assert "probably the speed of a shaft" not in text
+    assert "before it runs" not in text
+    config = (tmp_path / "c.toml").read_text()
+    assert tomllib.loads(config)["data"]["columns"] == ["x"]
+    # The same with the column, as a config that is written by hand.
+    (tmp_path / "hand.toml").write_text(config.replace('columns = ["x"]', 'columns = ["x", "rpm"]'))
+    refused = " ".join(invoke("run", tmp_path / "hand.toml", "--out", tmp_path / "run", "--dry-run").stderr.split())
+    assert "no healthy window to learn from: 0.csv lacks values in 99.75 % of its healthy rows" in refused
+    assert (
+        "column 'rpm' lacks most, in 99.75 % of the rows, as a slow sensor in a fast file: leave it out of" in refused
+    )

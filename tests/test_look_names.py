@@ -10,10 +10,10 @@ from support import invoke
 from micro.config import load_config
 from micro.datasets.classes import load_classes
 from micro.datasets.prepare import prepare
+from micro.datasets.time_words import unit_in
 from micro.look.naming import classes_of, is_faulty, is_healthy
 from micro.look.suggest import suggest
 from micro.look.survey import survey
-from micro.look.table_columns import unit_in
 from micro.look.yes_no import tells_condition
 
 ROWS = 600

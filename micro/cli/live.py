@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 @click.option("--label", help="What is recorded, such as healthy: the name of a folder in OUT.")
 @click.option("--duration", type=float, help="Seconds after which it ends; until Ctrl-C by default.")
 @click.option("--rate", type=float, help="Samples a second; by default as the source says, or measured.")
-@click.option("--channels", help="Their names, separated by commas; of a source that names its columns, those to take.")
+@click.option(
+    "--channels",
+    help="Their names, separated by commas; of a source that names its columns, those to take or new ones.",
+)
 @click.option(
     "--reconnect",
     type=click.FloatRange(0),

@@ -89,7 +89,8 @@ def _settings(command: Callable[..., None]) -> Callable[..., None]:
 @click.argument("files", nargs=-1, required=True, type=click.Path())
 @click.option("--sample-rate", type=click.FloatRange(0, min_open=True), help="In Hz, where the files do not say it.")
 @_settings
-@click.option("--out", type=click.Path(dir_okay=False), help="Config to write; an existing file is left alone.")
+@click.option("--out", type=click.Path(dir_okay=False), help="Config to write.")
+@click.option("--force", is_flag=True, help="Replace an earlier config of that name.")
 @click.option("--page", type=click.Path(dir_okay=False), help="HTML page with plots to write.")
 @as_json
 def look(
@@ -97,6 +98,7 @@ def look(
     sample_rate: float | None,
     task: Task | None,
     out: str | None,
+    force: bool,
     page: str | None,
     as_json: bool,
     **settings: Any,
@@ -119,8 +121,10 @@ def look(
 
     if sample_rate is not None and not 0 < sample_rate <= 1e9:
         raise click.BadParameter(f"must be above 0 and at most 1e9 Hz, got {sample_rate}", param_hint="--sample-rate")
+    if force and out is None:
+        raise click.UsageError("--force replaces the config of --out, which is not given")
     if out is not None and Path(out).exists():
-        raise click.ClickException(f"{out} exists already; choose another --out")
+        _require_replaceable(out, force)
     given = given_of(settings, task)
     found = survey_all(files, sample_rate, given, curves=page is not None)
     if found.pictures and page is not None:
@@ -134,9 +138,25 @@ def look(
     _print_notes(found)
     for reason in suggestion.reasons:
         click.echo(f"Task: {suggestion.task}: {reason}.")
+    for note in suggestion.notes:
+        click.echo(f"Note: {note}.")
     if page is not None:
         click.echo(f"Page: {page}")
     _print_next(found, out, lacks)
+
+
+def _require_replaceable(out: str, force: bool) -> None:
+    """A file of that name may be replaced if that is asked for, and it is a config."""
+    import tomllib
+
+    if not force:
+        raise click.ClickException(f"{out} exists already; choose another --out, or replace it with --force")
+    try:
+        held = tomllib.loads(Path(out).read_text(encoding="utf-8"))
+    except ValueError:
+        held = {}
+    if "data" not in held:
+        raise click.ClickException(f"{out} is no config of a run, which --force would replace; choose another --out")
 
 
 def _written(found: Survey, suggestion: Suggestion, out: str | None, page: str | None) -> str | None:

@@ -13,7 +13,7 @@ from micro.datasets.contents import Contents
 from micro.datasets.recording import Framing, Recording, whole_windows
 from micro.errors import DataError
 from micro.signal.stretches import stretches
-from micro.support.wording import listed
+from micro.support.wording import listed, percent
 
 # Of a column's rows, what has a value at most where it is that of a slower sensor.
 SELDOM = 0.2
@@ -42,7 +42,7 @@ def filled(
         if 0 < held <= SELDOM:
             raise DataError(
                 f"{contents.rows.where(int(row))}: no value in column {contents.channels[incomplete[place]]!r}, which has one "
-                f"in {100 * held:.2g} % of the rows, as a slow sensor in a fast file; leave it out of columns, or make it one "
+                f"in {percent(held)} of the rows, as a slow sensor in a fast file; leave it out of columns, or make it one "
                 'of [[sources]] with rows = "filled"'
             )
         raise DataError(
@@ -63,6 +63,16 @@ def filled(
     return samples, valid, missing.any(axis=1) & valid
 
 
+def most_lacking(contents: Contents) -> tuple[str, float] | None:
+    """The column of which the fewest rows have a value, and the share of its rows that lack one; None where all have."""
+    lacks = {
+        name: float(np.mean(~np.isfinite(contents.samples[:, place])))
+        for place, name in enumerate(contents.channels)
+        if not store.all_finite(contents.samples[:, place])
+    }
+    return max(lacks.items(), key=lambda each: each[1]) if lacks else None
+
+
 def missing_notes(recordings: Iterable[Recording], features: Framing) -> Iterator[str]:
     """Sentences on what missing values cost: windows that were left out, and rows that were filled in, by recording."""
     left: dict[str, tuple[int, int]] = {}
@@ -78,7 +88,7 @@ def missing_notes(recordings: Iterable[Recording], features: Framing) -> Iterato
     lost = [f"{name} {count:,} of {of:,}" for name, (count, of) in left.items() if count]
     if lost:
         yield f"windows with rows that lack a value were left out: {listed(lost)}."
-    filled_in = [f"{name} {100 * count / of:.2g} %" for name, (count, of) in rows.items() if count]
+    filled_in = [f"{name} {percent(count / of)}" for name, (count, of) in rows.items() if count]
     if filled_in:
         yield f"rows were filled by interpolation, which distorts vibration and sound: {listed(filled_in)}."
 

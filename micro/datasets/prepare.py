@@ -42,7 +42,7 @@ from micro.datasets.window_parts import TeacherView, Windows
 from micro.errors import DataError
 from micro.signal import FrontEnd, JoinedFrontEnd, Scaling, fit_scaling
 from micro.signal.joined_frames import main_of
-from micro.support.wording import counted, listed
+from micro.support.wording import counted, listed, percent
 
 # Each data source: its section of the config, and the function of section, [features], [augment] and seed that gives its
 # windows; those of a user's files take further sources as well.
@@ -269,7 +269,7 @@ def _beyond(features: FrontEnd, samples: np.ndarray, of: str) -> list[str]:
     if not beyond:
         return []
     return [
-        f"{of}{100 * beyond:.2g} % of the training samples lie beyond full_scale = {full_scale:g} and are clipped; the "
+        f"{of}{percent(beyond)} of the training samples lie beyond full_scale = {full_scale:g} and are clipped; the "
         f"largest is {np.abs(samples).max():.3g}: full_scale is the value of 32768 counts of the A/D converter."
     ]
 

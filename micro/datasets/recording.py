@@ -95,6 +95,7 @@ class Recording:
         precision: By channel, what float32 keeps of the whole file; empty where that is not known.
         every: The sensor's samples for each sample; other than 1 where it was brought to a lower rate as on the target.
         unfiltered: What it was filtered from, as on the target; None where it was not. Samples then may be int16 counts.
+        lacks: The channel of its file with the fewest values, and the share of rows without one; None where it is not known.
         speed: (n,) float32, what operating modes are told apart by; None where there are none.
     """
 
@@ -117,6 +118,7 @@ class Recording:
     every: int = 1
     unfiltered: Recording | None = field(default=None, repr=False)
     speed: np.ndarray | None = field(default=None, repr=False)
+    lacks: tuple[str, float] | None = None
 
     @property
     def sensed(self) -> Recording:

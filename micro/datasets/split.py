@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from micro.datasets.missing import SELDOM
 from micro.datasets.overflow import require_finite
 from micro.datasets.recording import Framing, Recording, all_within, any_within, cut, reach, split_in_time
 from micro.errors import DataError
 from micro.signal import Frames, Scaling, fit_scaling
-from micro.support.wording import are, counted, was
+from micro.support.wording import are, counted, percent, was
 
 # Fractions of each healthy stretch of a user's recordings: training, validation, threshold, test.
 HEALTHY_FRACTIONS = (0.6, 0.1, 0.15, 0.15)
@@ -120,9 +121,17 @@ def nothing_healthy(recordings: Sequence[Recording], features: Framing) -> str:
     longest = max(healthy, key=lambda recording: int(recording.healthy.sum()))
     missing = 1 - float(np.mean(longest.valid[longest.healthy]))
     if missing:
+        lacks = longest.lacks
+        said = (
+            f"no healthy window to learn from: {longest.name} lacks values in {percent(missing)} of its healthy rows, and "
+            f"no {features.window} in a row are complete; "
+        )
+        if lacks is None or lacks[1] < 1 - SELDOM:
+            most = "" if lacks is None else f"column {lacks[0]!r} lacks most, in {percent(lacks[1])} of the rows; "
+            return f'{said}{most}take shorter windows, or set on_missing = "interpolate" if it is slow'
         return (
-            f"no healthy window to learn from: {longest.name} lacks values in {100 * missing:.3g} % of its healthy rows, and "
-            f'no {features.window} in a row are complete; take shorter windows, or set on_missing = "interpolate" if it is slow'
+            f"{said}column {lacks[0]!r} lacks most, in {percent(lacks[1])} of the rows, as a slow sensor in a fast file: leave "
+            'it out of data.columns, or make it one of [[sources]] with rows = "filled" (docs/tables.md)'
         )
     return (
         f"no healthy window to learn from: {longest.name} has {counted(int(longest.healthy.sum()), 'healthy row')}, and no "

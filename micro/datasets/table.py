@@ -17,7 +17,7 @@ from micro.datasets.contents import Contents, EmptyFile, expanded, without_namel
 from micro.datasets.find import find_files, matches
 from micro.datasets.formats import read_contents
 from micro.datasets.known_faults import is_known, require_apart
-from micro.datasets.missing import filled
+from micro.datasets.missing import filled, most_lacking
 from micro.datasets.recording import Recording, padded
 from micro.datasets.resampling import resampled
 from micro.datasets.speeds import SpeedColumn, speed_last, with_speed
@@ -230,6 +230,7 @@ def stretches_of(name: str, contents: Contents, states: States, config: FilesDat
     rate, breaks, since = rate_of(contents, config)
     origin = _origin(contents, config, rate)
     edges = [0, *breaks, len(contents.samples)]
+    lacks = most_lacking(contents) if config.on_missing != "error" else None
     samples, valid, guessed = filled(contents, edges, config.on_missing, window)
     recordings = []
     for start, stop in pairwise(edges):
@@ -241,6 +242,7 @@ def stretches_of(name: str, contents: Contents, states: States, config: FilesDat
             interpolated=int(guessed[part].sum()),
             clock=origin,
             precision=contents.precision,
+            lacks=lacks,
         )
         recordings.append(recording if config.resample is None else resampled(recording, config.resample))
     return recordings

@@ -90,9 +90,8 @@ def truth_of(given: ToScore, labeling: Labeling, *, detects: bool) -> Truth:
     if column is not None:
         read = {name: _of_column(path, column, given) for name, path in given.paths.items() if name not in whole}
         return Truth({**whole, **read}, f"column {column!r}")
-    others = {name: path for name, path in given.paths.items() if name not in whole}
-    by_folder = _by_folder(others, given, labeling, detects)
-    return Truth({**whole, **by_folder}, "the folders that files lie in")
+    by_folder = _by_folder(whole, given, labeling, detects)
+    return Truth({**by_folder, **whole}, "the folders that files lie in")
 
 
 def _healthy_word(given: ToScore, labeling: Labeling) -> str:
@@ -158,7 +157,12 @@ def _patterned(given: ToScore, labeling: Labeling, *, config_too: bool) -> dict[
     found: dict[str, tuple[Stretch, ...]] = {}
     for name, path in given.paths.items():
         for patterns in (typed, own):
-            labels = {label for pattern, label in patterns if _matches(path, pattern, folder)}
+            # What is typed also means the last parts of a path, wherever the config's folder is.
+            labels = {
+                label
+                for pattern, label in patterns
+                if _matches(path, pattern, folder) or (patterns is typed and path.resolve().match(pattern))
+            }
             if len(labels) > 1:
                 raise DataError(
                     f"{path} matches patterns of {' and of '.join(sorted(labels))}; a file can be one of them only"
@@ -181,23 +185,26 @@ def _matches(path: Path, pattern: str, folder: str) -> bool:
 
 
 def _by_folder(
-    paths: Mapping[str, Path], given: ToScore, labeling: Labeling, detects: bool
+    whole: Mapping[str, Sequence[Stretch]], given: ToScore, labeling: Labeling, detects: bool
 ) -> dict[str, tuple[Stretch, ...]]:
-    """Files by the name of the folder that they lie in.
+    """All files by the name of the folder that they lie in; those of `whole` are labeled by a pattern.
 
     Raises:
-        DataError: For a detector's files of which no folder is called healthy.
+        DataError: For a detector's files, where no folder of any file is called healthy and no other holds the healthy ones.
     """
     words = normal_words(given.config, labeling)
-    folders = {name: path.resolve().parent.name for name, path in paths.items()}
-    if detects and not any(is_normal(folder, words) for folder in folders.values()):
-        first = next(iter(paths.values()))
+    folders = {name: path.resolve().parent for name, path in given.paths.items()}
+    called = any(is_normal(folder.name, words) for folder in folders.values())
+    # Where the command names the healthy files alone, folders of their own hold the faulty ones.
+    typed = {folders[name] for name, its in whole.items() if labeling.healthy and is_normal(its[0].label, words)}
+    unsaid = [name for name, folder in folders.items() if name not in whole and (not typed or folder in typed)]
+    if detects and unsaid and not called:
         raise DataError(
-            f"nothing says whether {first} is healthy: no folder of the files is called {_either(words)}; put files in such a "
-            "folder and faulty ones in another, name their column by --label-column, give --events, or name files by --healthy "
-            "and --faulty"
+            f"nothing says whether {given.paths[unsaid[0]]} is healthy: no folder of the files is called {_either(words)}; put "
+            "files in such a folder and faulty ones in another, name their column by --label-column, give --events, or name "
+            "files by --healthy and --faulty"
         )
-    return {name: (Stretch(0.0, math.inf, folder),) for name, folder in folders.items()}
+    return {name: (Stretch(0.0, math.inf, folder.name),) for name, folder in folders.items()}
 
 
 def _either(words: Sequence[str]) -> str:

@@ -6,6 +6,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from micro.errors import DataError
+
+
+class RefusedError(DataError):
+    """What comes is not what can be recorded, so that nothing of it is kept."""
+
 
 @dataclass(frozen=True)
 class Columns:
@@ -19,6 +25,8 @@ class Columns:
         checked: Whether the last cell is a check of the others.
         window: Places of the status and the scores of the window that a sample ends.
         named: Whether the source said the names.
+        called: Other names for the channels, in their order; empty for their own.
+        clock_unit: Of the clock's times, where a row of units says it and the name does not.
     """
 
     names: tuple[str, ...]
@@ -28,10 +36,24 @@ class Columns:
     checked: bool = False
     window: tuple[int, ...] | None = None
     named: bool = True
+    called: tuple[str, ...] = ()
+    clock_unit: str = ""
 
     @property
     def channel_names(self) -> tuple[str, ...]:
+        return self.called or self.own_names
+
+    @property
+    def own_names(self) -> tuple[str, ...]:
+        """The channels as the source calls them."""
         return tuple(self.names[place] for place in self.channels)
+
+    @property
+    def clock_name(self) -> str | None:
+        """The column of times with its unit, as files have it; None where there is no clock."""
+        if self.clock is None:
+            return None
+        return f"{self.names[self.clock]} [{self.clock_unit}]" if self.clock_unit else self.names[self.clock]
 
 
 @dataclass(frozen=True)

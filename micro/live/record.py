@@ -13,7 +13,7 @@ from types import FrameType
 
 from micro.errors import DataError
 from micro.live.arrivals import Arrival, arrivals
-from micro.live.columns import Row
+from micro.live.columns import RefusedError, Row
 from micro.live.counts import Counts
 from micro.live.lines import Line, LineCutter, message_lines
 from micro.live.recording import Recorder, label_folder
@@ -91,6 +91,7 @@ def record(source: Source, out: str | Path, wanted: Wanted, say: Say = print, wa
 
     Raises:
         DataError: Where nothing comes or can be read, or the source is lost. What was recorded until then is kept.
+        RefusedError: Where what comes is not what can be recorded, such as decimal commas; nothing is kept.
         ValueError: For a label that is no name of a folder.
     """
     folder = label_folder(Path(out), wanted.label)
@@ -104,6 +105,10 @@ def record(source: Source, out: str | Path, wanted: Wanted, say: Say = print, wa
         coming = arrivals(source, wanted.reconnect)
         try:
             _record_all(coming, source, recorder, wanted, say, watch, stopped)
+            reader.ended()
+        except RefusedError:
+            recorder.discard()
+            raise
         finally:
             coming.close()  # type: ignore[attr-defined]
             first = recorder.close()
@@ -133,6 +138,9 @@ def _notes(recorder: Recorder, rate: float | None, measured: float | None) -> tu
             "the values are counts of the board's converter, and keras-kd score takes values in the unit of training: a count "
             "is features.full_scale / 32768"
         )
+    columns = recorder.reader.columns
+    if columns is not None and columns.called:
+        notes.append(f"channels {', '.join(columns.own_names)[:300]} are called {', '.join(columns.called)[:300]}")
     if len(recorder.paths) > 1:
         notes.append("samples after a restart are in a file of their own")
     return tuple(notes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
@@ -64,6 +65,7 @@ class Recorder:
     _last: float = 0.0
     _updated: float = 0.0
     _begun: float = 0.0
+    _made: list[Path] = field(default_factory=list)
 
     @property
     def spaced(self) -> bool:
@@ -137,6 +139,19 @@ class Recorder:
             self.rate = found
         self._describe(ended=True)
         return self.paths[0]
+
+    def discard(self) -> None:
+        """Leave nothing of what was written, and no folder that was made for it."""
+        self._held = []
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+        for path in self.paths:
+            path.unlink(missing_ok=True)
+            beside(path).unlink(missing_ok=True)
+        for folder in self._made:
+            with contextlib.suppress(OSError):  # it holds something else
+                folder.rmdir()
 
     def _measured_now(self, now: float, *, at_end: bool = False) -> float | None:
         """The rate by what is held, None until there is enough."""
@@ -225,6 +240,7 @@ class Recorder:
             self._file.close()
             self._describe(ended=True)  # of the file before, for good
             self._slope.next_stretch()
+        self._made += [each for each in (self.folder, *self.folder.parents) if not each.exists()]
         self.folder.mkdir(parents=True, exist_ok=True)
         number = len(self.paths) + 1
         while True:
@@ -237,7 +253,7 @@ class Recorder:
         self.paths.append(path)
         self.index = -1
         made = io.StringIO()
-        first = TIME if columns.clock is None else columns.names[columns.clock]
+        first = columns.clock_name or TIME
         csv.writer(made, lineterminator="\n").writerow([first, *apart(columns.channel_names, {first})])
         self._put(made, header=True)
         self._begun = time.time()

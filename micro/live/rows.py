@@ -5,24 +5,23 @@ from __future__ import annotations
 import csv
 import json
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from micro.datasets import cells as cell
+from micro.datasets.time_words import CLOCK, unit_in
 from micro.errors import DataError
-from micro.live import forwarded
-from micro.live.columns import Columns, Row
+from micro.live import forwarded, heading
+from micro.live.columns import Columns, RefusedError, Row
 from micro.live.counts import Counts
+from micro.live.heading import decimal_comma, quoted
 from micro.live.lines import Line
+from micro.support.wording import counted
 
 SEPARATORS = (",", ";", "\t")
-# What a board calls its own clock.
-CLOCK = re.compile(r"(?i)^(t|ts|time|timestamp|millis|micros|elapsed)($|[\s_.\-/(\[])")
-# The most columns, lines in a row that may be no samples, and how far back a sequence number is only late.
-MOST_COLUMNS, MOST_UNREAD, LATE = 1024, 1000, 1000
-# Letters of a line that a message quotes.
-QUOTED = 60
+# The most columns, lines in a row that may be no samples, of these ones that a header does not fit before any that it does, and
+# how far back a sequence number is only late.
+MOST_COLUMNS, MOST_UNREAD, MOST_UNFIT, LATE = 1024, 1000, 5, 1000
 
 
 @dataclass
@@ -43,7 +42,10 @@ class RowReader:
     columns: Columns | None = None
     forward: forwarded.Forward | None = None
     counts: Counts = field(default_factory=Counts)
-    _above: str = ""
+    _above: tuple[str, ...] = ()
+    _units: str = ""
+    _decimals: heading.Decimals = field(default_factory=heading.Decimals)
+    _unfit: int = 0
     _said: str = ""
     _separator: str | None = None
     _lost: int = 0
@@ -57,6 +59,15 @@ class RowReader:
         """The connection was lost: what comes next does not follow what came before."""
         self.counts.restarts += self.columns is not None
         self._apart, self._restarted, self._lost, self._time, self._sequence = True, True, 0, None, None
+
+    def ended(self) -> None:
+        """The source has ended.
+
+        Raises:
+            RefusedError: Where the few rows that came are numbers with a decimal comma.
+        """
+        if self._decimals.at_end:
+            raise RefusedError(decimal_comma(self._decimals.first))
 
     def cut(self) -> None:
         """A line that has no end."""
@@ -76,7 +87,7 @@ class RowReader:
             self._damage("bytes that are no text")
         self._unread = 0 if found is not None else self._unread + 1
         if self._unread > MOST_UNREAD:
-            why = self.counts.first_damaged or f"{line.text or ''!r:.{QUOTED}} is no row of numbers"
+            why = self.counts.first_damaged or f"{line.text or ''!r:.{heading.QUOTED}} is no row of numbers"
             raise DataError(
                 f"{self._unread} lines in a row were no samples ({why}); is it the right source, and the right baud rate?"
             )
@@ -89,28 +100,36 @@ class RowReader:
             return None
         cells = self._cells(text)
         if cells is None:
-            self._damage(f"{_quoted(text)} is no JSON object of numbers")
+            self._damage(f"{quoted(text)} is no JSON object of numbers")
             return None
         if not begun:
             self.counts.cut += 1  # neither its first number nor its first name is known
             return None
+        pointed = heading.with_points(text) if self.columns is None or not self.counts.samples else None
+        if pointed is not None:
+            raise RefusedError(
+                f"{quoted(text)} has decimal commas; numbers are read with a decimal point: send {quoted(pointed)}"
+            )
         if not any(map(_is_number, cells)):
             self._words(text, cells)
             return None
         if self.columns is None:
             if any(not _is_number(each) for each in cells):
-                self._damage(f"{_quoted(text)} is no row of numbers")
+                self._damage(f"{quoted(text)} is no row of numbers")
                 return None
             if self.forward is not None or (len(cells) > 2 and forwarded.is_whole(text)):
                 self.counts.unnamed += 1  # of firmware that has begun before: it says the names again soon
                 return None
             self._separator = next((each for each in SEPARATORS if each in text), None)
-            self.columns = self._settle(len(cells))
+            self.columns = self._settle(text, cells)
+        if not self.columns.named and not self.given and self._separator == "," and self._decimals.add(cells):
+            raise RefusedError(decimal_comma(self._decimals.first))
         if len(cells) != len(self.columns.names):
-            self._damage(f"{_quoted(text)} has {len(cells)} fields in place of {len(self.columns.names)}")
+            self._fits_no_header(text, cells)
+            self._damage(f"{quoted(text)} has {len(cells)} fields in place of {len(self.columns.names)}")
             return None
         if self.columns.checked and not forwarded.is_whole(text):
-            self._damage(f"{_quoted(text)} is not as it was sent: its check is another")
+            self._damage(f"{quoted(text)} is not as it was sent: its check is another")
             return None
         return self._sample(text, cells, self.columns)
 
@@ -139,7 +158,7 @@ class RowReader:
         if len(held) > MOST_COLUMNS or not all(0 < len(name) <= 200 and name.isprintable() for name in held):
             return None
         if self.columns is None:
-            self._above, self._separator = text, None
+            self._separator = None
             self.columns = self._chosen(tuple(held), named=True)
         if set(held) != set(self.columns.names):
             return None
@@ -152,18 +171,20 @@ class RowReader:
             return
         known = self.columns
         if known is None:
-            self._above = text
-            self.counts.text += len(cells) == 1
+            self._above = (*self._above[-1:], text)
+            self.counts.text += 1
             return
         if tuple(cells) == known.names and known.named:
             self._restarted = True  # a board says what it sends when it starts
+            return
+        if text == self._units:
             return
         if len(cells) == len(known.names):
             if len(cells) > 1 and known.named and {*cells} & {*known.names}:
                 now, before = ", ".join(cells)[:200], ", ".join(known.names)[:200]
                 raise DataError(f"the columns become {now} where they were {before}; record again")
             if any(letter.isdigit() for letter in text):
-                self._damage(f"{_quoted(text)} is no row of numbers")
+                self._damage(f"{quoted(text)} is no row of numbers")
                 return
         self.counts.text += 1
 
@@ -183,22 +204,46 @@ class RowReader:
         """Whether the board says that its samples are counts of its converter."""
         return self.forward is not None and forwarded.COUNTS in self.forward.parts
 
-    def _settle(self, width: int) -> Columns:
-        """The columns, by the line above the first row if that is a header."""
+    def _settle(self, text: str, cells: Sequence[str]) -> Columns:
+        """The columns, by the line above the first row if that is a header, or by the one above a row of units."""
+        width = len(cells)
         if width > MOST_COLUMNS:
             raise DataError(f"a line has {width:,} fields; the most are {MOST_COLUMNS:,}")
-        above = self._cells(self._above) if self._above else []
-        if above is not None and len(above) == width and _are_names(above):
-            self.counts.text -= len(above) == 1
-            return self._chosen(tuple(above), named=True)
+        above = [held for each in self._above if (held := self._cells(each)) is not None]
+        units = above.pop() if len(above) == 2 and heading.are_units(above[1], above[0]) else None
+        names = above[-1] if above else []
+        surely = heading.are_surely_names(names) and width > len(names) > 0 and len(self.given) != width
+        if surely and len(names) == 1:
+            if width == 2 and heading.may_be_decimals(cells):
+                raise RefusedError(f"below the one name {names[0]!r} {decimal_comma(cells)}")
+            surely = False  # a word that a board prints
+        if (len(names) == width and heading.are_names(names)) or surely:
+            self.counts.text -= 1 if units is None else 2
+            self._units = "" if units is None else self._above[-1]
+            return self._chosen(tuple(names), named=True, units=units or ())
         if self.given and len(self.given) != width:
             raise DataError(
                 f"--channels names {len(self.given)}, and lines have {width} fields without a header; name all of them"
+                + (f", or {decimal_comma(cells)}" if heading.may_be_decimals(cells) else "")
             )
         return self._chosen(self.given or tuple(f"c{place}" for place in range(width)), named=False)
 
-    def _chosen(self, names: tuple[str, ...], *, named: bool) -> Columns:
-        """Which columns are recorded."""
+    def _fits_no_header(self, text: str, cells: Sequence[str]) -> None:
+        """A line with another number of fields than there are names, of which the first ones are no damage."""
+        known = self.columns
+        if known is None or not known.named or self.counts.samples:
+            return
+        self._unfit += 1
+        if len(cells) == 2 * len(known.names) and heading.may_be_decimals(cells):
+            raise RefusedError(f"below {counted(len(known.names), 'name')} {decimal_comma(cells)}")
+        if self._unfit >= MOST_UNFIT:
+            raise RefusedError(
+                f"{quoted(text)} has {len(cells)} fields, and the line above names {len(known.names)}: "
+                f"{', '.join(known.names)[:200]}; let it name each field, or name all of them by --channels"
+            )
+
+    def _chosen(self, names: tuple[str, ...], *, named: bool, units: Sequence[str] = ()) -> Columns:
+        """Which columns are recorded; `units` are those below the names."""
         checked = self.forward is not None
         sequence = names.index(forwarded.FIRST) if forwarded.FIRST in names else None
         clock = next((place for place, name in enumerate(names) if CLOCK.match(name) and place != sequence), None)
@@ -206,16 +251,24 @@ class RowReader:
         window = forwarded.score_places(self.forward, names)
         special = {sequence, clock, *beside} | ({len(names) - 1} if checked else set())
         channels = tuple(place for place in range(len(names)) if place not in special)
+        called: tuple[str, ...] = ()
         if named and self.given:
+            own = [names[place] for place in channels]
             missing = next((name for name in self.given if name not in names), None)
-            if missing is not None:
-                raise DataError(
-                    f"the source has no channel {missing!r}; it has {', '.join(names[p] for p in channels)[:300]}"
+            if missing is None:
+                channels = tuple(names.index(name) for name in self.given)
+            elif len(own) == len(self.given) and not {*own} & {*self.given}:
+                called = self.given
+            else:
+                raise RefusedError(
+                    f"the source has no channel {missing!r}; it has {', '.join(own)[:300]}: --channels names some of these, or "
+                    f"{len(own)} other names for all of them in this order"
                 )
-            channels = tuple(names.index(name) for name in self.given)
         if not channels:
             raise DataError(f"the source has no channel beside {', '.join(names)}")
-        return Columns(names, channels, sequence, None if self.own_time else clock, checked, window, named)
+        unit = "" if clock is None or not units or unit_in(names[clock]) else unit_in(f"[{units[clock]}]") or ""
+        clock = None if self.own_time else clock
+        return Columns(names, channels, sequence, clock, checked, window, named, called, unit)
 
     def _sample(self, text: str, cells: list[str], columns: Columns) -> Row | None:
         values = [cell.number(each) for each in cells]
@@ -224,7 +277,7 @@ class RowReader:
         for place in (*columns.channels, *needed):
             value = values[place]
             if value is None or abs(value) > cell.FLOAT32_MAX or (place in needed and math.isnan(value)):
-                self._damage(f"{_quoted(text)} has {_quoted(cells[place])} in place of a number")
+                self._damage(f"{quoted(text)} has {quoted(cells[place])} in place of a number")
                 return None
         if not self._in_sequence(values, columns):
             return None
@@ -298,14 +351,3 @@ def _is_number(text: str) -> bool:
 
 def _is_plain(value: object) -> bool:
     return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
-
-
-def _are_names(cells: Sequence[str]) -> bool:
-    """Whether cells may be a header: each a name of its own; a single one a word, as sentences are none."""
-    if len(cells) == 1:
-        return re.fullmatch(r"[^\W\d][\w.\[\]/()%°²-]*", cells[0]) is not None
-    return len(set(cells)) == len(cells) and all(0 < len(each) <= 200 and each.isprintable() for each in cells)
-
-
-def _quoted(text: str) -> str:
-    return repr(text if len(text) <= QUOTED else f"{text[:QUOTED]}...")

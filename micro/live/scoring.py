@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 from micro.datasets.recording import stream_windows
 from micro.detection.outcome import decided, real_scores
 from micro.errors import DataError, RunError
-from micro.live.columns import Row
+from micro.live.columns import RefusedError, Row
 from micro.live.remembered import Remembered
 from micro.live.rows import RowReader
 from micro.live.slope import is_another
@@ -112,7 +113,7 @@ class LiveScorer:
         if not reader.in_counts:
             return np.float32
         if self.firmware.front_end.arithmetic != "fixed":
-            raise DataError(
+            raise RefusedError(
                 f"the board sends counts of its converter, and {self.name} takes values in the unit of its training data"
             )
         return np.int16
@@ -175,14 +176,22 @@ class LiveScorer:
             elif not columns.named and len(names) == len(self.channels):
                 self._places = tuple(range(len(names)))
             else:
-                lacks = next((name for name in self.channels if name not in names), "")
-                raise DataError(
-                    f"{self.name} takes {', '.join(self.channels)[:200]}; the source has {', '.join(names)[:200]}, and no "
-                    f"{lacks!r}; name them as the run does with --channels"
-                )
+                raise RefusedError(self._lacking(names))
             if rate is not None and self.rate is not None and is_another(rate, self.rate):
-                raise DataError(f"{self.name} is of {self.rate:g} samples a second, and the source gives {rate:g}")
+                raise RefusedError(f"{self.name} is of {self.rate:g} samples a second, and the source gives {rate:g}")
         return self._places
+
+    def _lacking(self, names: Sequence[str]) -> str:
+        """Why channels of a source are not the run's, and what would be right."""
+        lacks = next((name for name in self.channels if name not in names), "")
+        own = ",".join(self.channels)[:200]
+        what = "take the run that was trained on these, or let the source send the run's"
+        if len(names) == len(self.channels) and not {*names} & {*self.channels}:
+            what = f"where they are these in this order, --channels {shlex.quote(own)} renames them"
+        return (
+            f"{self.name} takes {', '.join(self.channels)[:200]}; the source has {', '.join(names)[:200]}, and no {lacks!r}; "
+            f"{what}"
+        )
 
 
 def differing(said: tuple[int, ...], own: tuple[int, ...]) -> str:

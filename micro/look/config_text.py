@@ -62,7 +62,7 @@ def first_lines(survey: Survey, suggestion: Suggestion, folder: Path, what: str)
     """How every config begins: what was found, the task, and [data] with which files and how they are read."""
     return [
         f"# Written by looking at {counted(len(survey.files), what)}: check what it says of them, then run it.",
-        *(f"# {sentence(reason)}" for reason in (*suggestion.reasons, *survey.remarks)),
+        *(f"# {sentence(reason)}" for reason in (*suggestion.reasons, *suggestion.notes, *survey.remarks)),
         *(f"# Left out: {sentence(reason)}" for reason in survey.unread),
         'job = "table"',
         f'task = "{suggestion.task}"',

@@ -10,10 +10,14 @@ from micro.datasets.missing import SELDOM
 from micro.datasets.precision import Precision, joined
 from micro.look.surveyed import Surveyed
 
+# What keeps a slow sensor in a fast file.
+OF_ITS_OWN = 'make it a [[sources]] of its own with rows = "filled" (docs/tables.md)'
 # Words in the name of a column that holds the speed of a shaft; and the highest values in RPM that one reaches, at least and at
 # most: below are speeds in other units, above what no shaft of a machine does.
 SPEED_WORDS = ("rpm", "speed", "drehzahl", "tacho", "tach", "rev", "revs", "umin")
 LEAST_RPM, MOST_RPM = 30.0, 200_000.0
+# The share of rows without a value that a column has at most, to be taken as a speed beside others.
+MOST_MISSING = 0.01
 # Multiples of the shaft's speed that the sample rate shows at least, where bands in them are worth a word.
 LEAST_ORDERS = 2
 
@@ -26,6 +30,9 @@ def speeds(files: Sequence[Surveyed], columns: Sequence[str], rate: float, vibra
         held = [channel for file in files for channel in file.channels if channel.name == name]
         words = re.findall(r"[a-z]+", re.sub(r"([a-z])([A-Z])", r"\1 \2", name).lower())
         low, high = min((c.low for c in held), default=-1.0), max((c.high for c in held), default=-1.0)
+        rows, missing = sum(file.rows for file in files), sum(channel.missing for channel in held)
+        if missing > MOST_MISSING * rows:
+            continue  # these keys need its value at every row
         if not set(words) & set(SPEED_WORDS) or not (low >= 0 and LEAST_RPM <= high <= MOST_RPM):
             continue
         keys = [f"[modes] column = {name!r} for a threshold in each range of speed"]
@@ -46,18 +53,23 @@ def never_changes(found: Sequence[Surveyed]) -> bool:
     return len({word for each in found for word in each.labels}) == 1
 
 
-def seldom_filled(found: Sequence[Surveyed]) -> list[str]:
-    """Sentences on channels that have a value in few rows, as those of a slow sensor in a fast file."""
+def seldom_filled(found: Sequence[Surveyed], names: Sequence[str]) -> list[str]:
+    """Sentences on those of some channels that have a value in few rows, as those of a slow sensor in a fast file."""
     said = []
-    for name in dict.fromkeys(channel.name for file in found for channel in file.channels):
-        held = [(file.rows, channel.missing) for file in found for channel in file.channels if channel.name == name]
-        rows, values = sum(rows for rows, _ in held), sum(rows - missing for rows, missing in held)
-        if 0 < values <= SELDOM * rows:
+    for name in names:
+        if (every := rows_for_a_value(found, name)) is not None:
             said.append(
-                f"column {name!r} has a value in one of {rows / values:.0f} rows: leave it out by --columns with the others, "
-                'or make it a [[sources]] of its own with rows = "filled" (docs/tables.md)'
+                f"column {name!r} has a value in one of {every:.0f} rows: leave it out by --columns with the others, "
+                f"or {OF_ITS_OWN}"
             )
     return said
+
+
+def rows_for_a_value(found: Sequence[Surveyed], name: str) -> float | None:
+    """How many rows a channel has for each of its values, where they are few; None for one that has a value in most."""
+    held = [(file.rows, channel.missing) for file in found for channel in file.channels if channel.name == name]
+    rows, values = sum(rows for rows, _ in held), sum(rows - missing for rows, missing in held)
+    return rows / values if 0 < values <= SELDOM * rows else None
 
 
 def precision_of(files: Sequence[Surveyed]) -> dict[str, Precision]:
@@ -71,14 +83,16 @@ def coarse(found: Mapping[str, Precision], columns: Sequence[str]) -> list[str]:
 
 
 def without_odd(files: Sequence[Surveyed], columns: list[str] | None, remarks: list[str]) -> list[str] | None:
-    """Channels without those that in every file only count up, that are one number in each file and another in others, or
-    of which float32 keeps nothing."""
+    """Channels without those that in every file only count up, that are one number in each file and another in others, that
+    have a value in few rows, or of which float32 keeps nothing."""
     names = columns or [channel.name for channel in files[0].channels]
     left: dict[str, str] = {}
     kept_of = precision_of(files)
     for name in names:
         held = [channel for file in files for channel in file.channels if channel.name == name]
-        if held and all(channel.counts for channel in held):
+        if (every := rows_for_a_value(files, name)) is not None:
+            left[name] = f"has a value in one of {every:.0f} rows; to learn from it, {OF_ITS_OWN}"
+        elif held and all(channel.counts for channel in held):
             left[name] = "only counts up in every file"
         elif len(held) > 1 and all(channel.constant for channel in held) and len({channel.low for channel in held}) > 1:
             left[name] = (

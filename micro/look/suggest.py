@@ -34,12 +34,14 @@ class Suggestion:
         data: Settings of section [data] beyond how files are read.
         classes: Names of the classes of a classification.
         reasons: Sentences on what led to it, and what to change where it is wrong.
+        notes: Sentences on channels that keys of the config may take.
     """
 
     task: Task
     data: Mapping[str, Any]
     classes: tuple[str, ...]
     reasons: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 def suggest(survey: Survey, given: Given = NOTHING) -> Suggestion:
@@ -52,7 +54,7 @@ def suggest(survey: Survey, given: Given = NOTHING) -> Suggestion:
     if made.task == "anomaly" and survey.files[0].channels:
         vibrates = (survey.rate or 0.0) >= VIBRATION
         more = speeds(survey.files, survey.settings.get("columns", ()), survey.rate or 0.0, vibrates)
-        made = replace(made, reasons=(*made.reasons, *more))
+        made = replace(made, notes=tuple(more))
     if "group" not in given.settings:
         return made
     if made.task == "anomaly":

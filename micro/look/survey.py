@@ -176,16 +176,17 @@ def _read(
     found, label = labels.files, labels.one or columns.label
     settings = labels.settled(settings)
     left = {name: why for name, why in columns.left.items() if name not in labels.names}
+    used = list(dict.fromkeys(channel.name for file in found for channel in file.channels))
     remarks += [f"column {name!r} is left out, as it {why}" for name, why in left.items()]
     if found and "columns" not in given.settings:
         kept = without_odd(found, settings.get("columns"), remarks)
-        used = kept or [channel.name for channel in found[0].channels]
+        used = kept or used
         remarks += coarse(precision_of(found), used)
         if kept is not None:
             special = (*columns.special, *labels.names)
             settings["columns"] = shortened(kept, [each.names for each in dialects.values()], special)
     remarks += _differences(found) if found else []
-    remarks += seldom_filled(found) + conditions(found, labels, given) + of_whole_files(labels)
+    remarks += seldom_filled(found, used) + conditions(found, labels, given) + of_whole_files(labels)
     if label is not None and "label_column" not in given.settings and never_changes(found):
         remarks.append(f"column {label!r} is left out, as it holds the same in every row of every file")
         settings = {"columns": [channel.name for channel in found[0].channels], **settings}

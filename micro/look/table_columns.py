@@ -18,12 +18,9 @@ from micro.datasets import cells as cell
 from micro.datasets import time_formats
 from micro.datasets.clock import EPOCH
 from micro.datasets.contents import counts_rows
+from micro.datasets.time_words import ELAPSED, TIME_WORDS, unit_in
 from micro.look.dialect import Dialect, setting
 
-TIME_WORDS = re.compile(
-    r"(?i)^(t|ts|time|times|timestamp|zeit|datum|date|datetime|uhrzeit|epoch)($|[\s_.\-/(\[])|time$|stamp$"
-)
-ELAPSED = re.compile(r"(?i)^(elapsed|seconds|millis|milliseconds|ms|sec)($|[\s_.\-/(\[])")
 LABEL_WORDS = re.compile(
     r"(?i)^(label|labels|class|state|status|condition|activity|fault|anomaly|failure|zustand)$|[_ ](label|class)$"
 )
@@ -33,16 +30,6 @@ MACHINE_WORDS = re.compile(
     r"(?i)(^|[_ .-])(machine|maschine|unit|subject|proband|person|patient|participant|user|device|asset|engine|serial|run|group"
     r"|id|nr)([_ .-]?(id|no|nr|num|number|nummer|name))?$"
 )
-# Units of time as column names and rows of units write them, and what the config calls them.
-UNITS = {
-    "s": "s|sec|secs|seconds?|sek|sekunden?",
-    "ms": "ms|msec|millis|milliseconds?|millisekunden?",
-    "us": "us|µs|μs|usec|micros|microseconds?",
-    "ns": "ns|nsec|nanos|nanoseconds?",
-    "min": "min|mins|minutes?|minuten?",
-    "h": "h|hr|hrs|hours?|std|stunden?",
-    "d": "d|days?|tage?",
-}
 # Days since 1900 as Excel counts them, in the years 1990 to 2100.
 EXCEL = (32_874, 73_051)
 # More words than this in a column are no labels; of numbers, no more than this fraction of rows may begin another label.
@@ -128,14 +115,6 @@ def _numbered(dialect: Dialect, name: str) -> Clock | None:
     if unit is None and EXCEL[0] <= numbers[0] <= numbers[-1] <= EXCEL[1] and re.search(r"(?i)dat", name):
         return Clock(name, {"time_unit": "d"}, (f"column {name!r} is taken for days since 1900, as Excel counts them",))
     return Clock(name, {} if unit is None else {"time_unit": unit})
-
-
-def unit_in(name: str) -> str | None:
-    """The unit of time that a column's name ends in, in brackets or behind a separator."""
-    for unit, words in UNITS.items():
-        if re.search(rf"(?i)(?:[\s_.\-/(\[{{]|^\[\(?)(?:{words})[\]\)}}]*$", name.strip()):
-            return unit
-    return None
 
 
 def label_of(dialects: Sequence[Dialect], without: Sequence[str | None] = ()) -> str | None:

@@ -12,12 +12,14 @@ from micro.detection.drift import PSI_MUCH, PSI_SOME, DriftCheck
 from micro.detection.permutation import Shift, smallest_p
 from micro.detection.threshold import Threshold
 from micro.monitoring.lines import excerpt
-from micro.support.wording import counted
+from micro.support.wording import are, counted
 
 Advice = Literal["steady", "recalibrate", "retrain", "doubtful"]
 # A threshold may move by this factor, in all recalibrations together, and the student still distinguishes faults; beyond
 # it, the machine is no longer the one that the student was trained on.
 FARTHEST = 1.5
+# The most sessions of calibration that are tried to say how many a check takes.
+MOST_CALIBRATION = 1000
 # Above this fraction of windows with a sensor fault, or of sessions with hardly any score, scores no longer speak for the
 # machine.
 MOST_FAULTS = 0.1
@@ -64,6 +66,9 @@ class Evidence:
         features: Names of the features logged.
         how: What to do where the threshold should move.
         trouble: Why no scores of the log speak for the machine, also where the condition does not tell; None otherwise.
+        tests: Tests that share a check's level.
+        logged: Sessions of the log with a score; None where `--every` is not of these alone.
+        at_once: Sessions of the log, if one check of all of them would detect a tenfold change; None where it would not.
     """
 
     check: DriftCheck
@@ -83,6 +88,9 @@ class Evidence:
     noun: str = "session"
     how: str = "recalibrate"
     trouble: str | None = None
+    tests: int = 2
+    logged: int | None = None
+    at_once: int | None = None
 
 
 def advise(evidence: Evidence) -> tuple[Advice, str]:
@@ -130,14 +138,40 @@ def _of_scores(evidence: Evidence) -> tuple[Advice, str]:
     if evidence.detectable is None:
         return "doubtful", (
             f"{compared} of the log are too few to tell: no check found drift, but even a tenfold change of all scores would "
-            f"not have been detected. {_alarms(evidence)}. Log more {evidence.noun}s; if calibration has few, record more "
-            "healthy starts of the machine and train again"
+            f"not have been detected by the comparison of distributions at check {check.number}, whose level is "
+            f"{check.level:.2g}. {_alarms(evidence)}. {_what_would_tell(evidence)}"
         )
     return "steady", (
         f"no check found drift: {_distance(check)}, where {check.level:.2g} would count as drift; the smallest change of all "
         f"scores that {compared} can show is a factor of about {evidence.detectable:g}. {_alarms(evidence)} (p "
         f"{evidence.alarm_chance:.2g} by {evidence.noun}s)"
     )
+
+
+def _what_would_tell(evidence: Evidence) -> str:
+    """What lets checks detect a change: all of the log at once, or so much more calibration."""
+    check, ways = evidence.check, []
+    if evidence.at_once is not None:
+        count = evidence.at_once
+        ways.append(f"compare all of the log at once: --every {count} --recent {count}")
+    elif evidence.logged is not None:
+        # A check of the whole log is the first one, at half the level.
+        more = range(evidence.logged + 1, MOST_CALIBRATION)
+        of_one = [n for n in more if evidence.tests * smallest_p(evidence.reference, n) <= evidence.level / 2]
+        if of_one:
+            ways.append(
+                f"log {of_one[0]:,} {evidence.noun}s or more and compare them at once: --every {of_one[0]} --recent {of_one[0]}"
+            )
+    enough = next(
+        (n for n in range(2, MOST_CALIBRATION) if evidence.tests * smallest_p(n, check.sessions) <= check.level), 0
+    )
+    if enough > evidence.reference:
+        ways.append(
+            f"record more healthy starts of the machine and train again: such a check takes {enough:,} {evidence.noun}s of "
+            f"calibration or more, and there {are(evidence.reference)} {evidence.reference:,}"
+        )
+    said = "; or ".join(ways) or f"record more healthy {evidence.noun}s, as those of calibration differ too much"
+    return f"{said[0].upper()}{said[1:]}. With the same --every more {evidence.noun}s only add checks of smaller levels"
 
 
 def _distance(check: DriftCheck) -> str:

@@ -177,6 +177,14 @@ def _compared(
     compared = log.sessions[:end] if check.drifted else log.sessions
     names = report.features.names if log.columns else ()
     latest = np.concatenate(log.sessions[start:end])
+    tests = 3 if log.columns else 2
+    detectable = None if check.drifted else smallest_change(reference, check.sessions, check.level, tests=tests)
+    at_once = None
+    if detectable is None and not check.drifted and of_mode is None:
+        # One check of all of the log has the level of the first.
+        count = len(log.sessions)
+        found = smallest_change(reference, count, options["false_alarm_rate"] / 2, tests=tests)
+        at_once = count if found is not None else None
     evidence = Evidence(
         check=check,
         condition=condition_of(log),
@@ -190,12 +198,13 @@ def _compared(
         level=options["false_alarm_rate"],
         alarms=float(np.mean(np.concatenate(compared) > threshold)),
         alarm_chance=alarm_chance([float(np.mean(scores > threshold)) for scores in compared], rate),
-        detectable=None
-        if check.drifted
-        else smallest_change(reference, check.sessions, check.level, tests=3 if log.columns else 2),
+        detectable=detectable,
         features=tuple(names[column] for column in log.columns),
         how=how,
         trouble=trouble,
+        tests=tests,
+        logged=len(log.sessions) if of_mode is None else None,
+        at_once=at_once,
     )
     seen = _seen(report, threshold, reference, log, features, (start, end), kept)
     # A run keeps a calibration of all its modes, which that of one cannot replace.

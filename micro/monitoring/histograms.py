@@ -152,6 +152,7 @@ def _compared(
         noun="period",
         how=how,
         trouble=trouble,
+        tests=tests,
     )
     test = None if learned or by_mode else of_test(read_scores(run.folder), real)
     seen = _seen(compared, features or (None, None), unit, (start, end), test, (names, steps), learned)

@@ -69,6 +69,7 @@ def compare_learned(run: MonitoredRun, path: str | Path, log: Log, options: Opti
         detectable=None
         if check.drifted
         else smallest_change(sides.reference, check.sessions, check.level, tests=3 if log.columns else 2),
+        tests=3 if log.columns else 2,
         features=names,
         how=HOW,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from micro.support.wording import percent
 from micro.targets.boards import Board
 from micro.targets.cores import Core
 
@@ -69,7 +70,7 @@ class RealTime:
         at = f"real time on {self.where} at {self.mhz:g} MHz"
         if not self.holds:
             return f"{at}: does not hold: needs about {self.load[1]:.2g} times the clock; take {self._remedies()}"
-        load = f"{_percent(self.load[1])} load ({_percent(self.load[0])} to {_percent(self.load[2])})"
+        load = f"{percent(self.load[1])} load ({percent(self.load[0])} to {percent(self.load[2])})"
         sure = "" if self.load[2] <= 1.0 else "likely "
         push = f"the longest push takes {self.push_ms[1]:.2g} ms"
         if self.arriving < 2:
@@ -144,7 +145,3 @@ def _microamperes(value: float) -> str:
 def ring_of(arriving: int) -> int:
     """The size of a ring, a power of two, for the samples that arrive during a push and the one that is being taken."""
     return 1 << math.ceil(math.log2(arriving + 1)) if arriving > 1 else 2
-
-
-def _percent(fraction: float) -> str:
-    return f"{100 * fraction:.2g} %" if fraction < 0.995 else f"{100 * fraction:,.0f} %"

@@ -21,6 +21,7 @@ from micro.runs.recipe_choice import trial_epochs, trials_of
 from micro.runs.start import checked_data
 from micro.runs.summary import plain_config
 from micro.support.files import json_bytes
+from micro.support.wording import counted
 
 PARTS = ("train", "validation", "calibration", "test")
 
@@ -154,6 +155,6 @@ def as_lines(plan: RunPlan) -> Mapping[str, str]:
     if plan.compress:
         lines["compression"] = ", ".join(f"{stage} {epochs} epochs" for stage, epochs in plan.compress.items())
     folds = f", {plan.folds} folds" if plan.folds > 1 else ""
-    lines["in all"] = f"{plan.seeds} seeds{folds}: about {plan.steps:,} training steps before compression"
+    lines["in all"] = f"{counted(plan.seeds, 'seed')}{folds}: about {plan.steps:,} training steps before compression"
     lines["out"] = plan.out
     return lines

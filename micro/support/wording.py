@@ -23,6 +23,18 @@ def are(count: int) -> str:
     return "is" if count == 1 else "are"
 
 
+def percent(fraction: float) -> str:
+    """A share in percent, to two digits and never as a power of ten; what is not all of it does not read as all.
+
+    >>> [percent(each) for each in (0.00123, 0.0567, 0.998, 0.99999, 1.0, 1.5)]
+    ['0.12 %', '5.7 %', '99.8 %', '99.99 %', '100 %', '150 %']
+    """
+    value = 100 * fraction
+    if value < 99:
+        return f"{value:.2g} %"
+    return f"{min(value, 99.99):.4g} %" if value < 100 else f"{value:,.0f} %"
+
+
 def duration(seconds: float) -> str:
     """Seconds in the unit that a person would take, to three digits.
 
