@@ -215,6 +215,9 @@ def test_a_device_that_learned_is_recalibrated_by_a_record_of_its_own(finished, 
     assert new.learned == record.learned
     assert new.counter == record.counter + 1
     assert new.threshold > record.threshold
+    without = invoke("monitor", finished, log, *words[:4], "--recalibrate", tmp_path / "run")
+    assert without.exit_code == 2
+    assert "give what the device has learned (--parameters learned.bin)" in without.output
     again = invoke("monitor", finished, log, *words, "--recalibrate", tmp_path / "new.bin")
     assert again.exit_code == 2
     assert "exists" in again.output
@@ -256,6 +259,7 @@ def test_summaries_of_a_device_that_learned_are_compared_with_its_own_first_ones
     assert found.advice == "steady", found.why
     assert "compared with the first 16 periods after the device had learned its machine" in found.notes
     assert any("2 summaries of before the device learned" in note for note in found.notes), found.notes
+    assert found.windows == 25 * (found.sessions + 16)  # without those of before
     louder = machine(79, 40_000, fault=40_000)[0]
     louder[20_000:] *= 1.5
     path.write_bytes(summaries_of(finished, louder))

@@ -26,8 +26,9 @@ def filled(tmp_path, monkeypatch):
     (tmp_path / "a.c.j2").write_text("int {{ name }};")
     (tmp_path / "a.h.j2").write_text("extern int {{ name }};")
 
-    def fill(template="a.c.j2"):
-        environment = Counting(loader=jinja2.FileSystemLoader(tmp_path), bytecode_cache=CompiledTemplates())
+    def fill(template="a.c.j2", **options):
+        loader = jinja2.FileSystemLoader(tmp_path)
+        environment = Counting(loader=loader, bytecode_cache=CompiledTemplates(), **options)
         return environment.get_template(template).render(name="x"), environment.compiled
 
     return fill
@@ -46,6 +47,28 @@ def test_a_changed_template_is_compiled_again(filled, tmp_path):
     (tmp_path / "a.c.j2").write_text("long {{ name }};")
     assert filled() == ("long x;", 1)
     assert filled() == ("long x;", 0)
+
+
+def test_a_template_of_another_environment_is_compiled_again(filled, tmp_path):
+    (tmp_path / "a.c.j2").write_text("{% if name %}\n{{ name }}<{% endif %}\n")
+    assert filled()[0] == "\nx<"
+    assert filled(trim_blocks=True)[0] == "x<"
+    assert filled(trim_blocks=True, keep_trailing_newline=True)[0] == "x<"
+    assert filled(trim_blocks=True, keep_trailing_newline=True)[1] == 0
+
+
+def test_whoever_may_read_a_template_may_read_what_is_kept_of_it(filled, tmp_path):
+    (tmp_path / "a.c.j2").chmod(0o644)
+    filled()
+    (kept,) = (tmp_path / "__pycache__").iterdir()
+    assert kept.stat().st_mode & 0o777 == 0o644
+
+
+def test_a_template_without_a_file_takes_nothing_from_the_folder_at_hand(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    environment = jinja2.Environment(loader=jinja2.DictLoader({"a": "x"}), bytecode_cache=CompiledTemplates())
+    assert environment.get_template("a").render() == "x"
+    assert [*tmp_path.iterdir()] == []
 
 
 @pytest.mark.parametrize("content", [b"", b"j2", b"\0" * 400])

@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,7 +16,10 @@ from micro.detection.detector import Status
 from micro.detection.rates import daily, false_alarm_words
 from micro.errors import DataError
 from micro.examination.classes import Classified, Labeled, classifier_figures, labeler_figures, resampled_interval
+from micro.examination.examine import Examined
 from micro.examination.labeled import Labeling, Stretch, truth_of, window_labels
+from micro.examination.own_files import OwnFiles
+from micro.examination.words import grade_of, verdict_of
 from micro.runs.assessment.alarms import Figures, Timing, Watched, detector_figures
 from micro.runs.score_files import ToScore
 from micro.support.wording import duration
@@ -47,6 +51,38 @@ def test_the_interval_of_a_daily_rate_is_the_exact_one():
     assert none.high == pytest.approx(-math.log(0.025))
     with pytest.raises(ValueError, match="at least 0"):
         daily(-1, 1.0)
+
+
+def examined(detector=None, classifier=None, learned=()):
+    own = OwnFiles(tuple(learned), (), 3)
+    return Examined(
+        *("run", "anomaly", ("a",), "folders", detector, classifier, None, 1.0, Timing(2.0, 1.0, 1), (), {}, own, ())
+    )
+
+
+def timeless(alarm, labels):
+    """Figures of pictures, each a window of its own, of which one is a fault."""
+    one = replace(watched(alarm, labels), begins=np.full(len(alarm), np.nan))
+    return detector_figures([one], {"a": [Stretch(0.0, math.inf, "x")]}, Timing(None, None, 1))
+
+
+def test_a_test_is_no_better_than_its_worst_part():
+    classes = classifier_figures([Classified("a", np.array([0, 1, 1]), np.array([0, 0, 0]), None)], ("x", "y"))
+    assert grade_of(examined(timeless("0001", "hhhf"))) == "good"
+    assert grade_of(examined(timeless("0001", "hhhf"), learned=["a"])) == "inconclusive"
+    assert grade_of(examined(timeless("1", "f"))) == "inconclusive"  # no healthy picture
+    alarming = examined(timeless("1111", "hhhf"))
+    assert grade_of(alarming) == "doubtful"
+    assert "3 of 3 healthy windows in alarm" in verdict_of(alarming)[0]
+    wrong = examined(timeless("0001", "hhhf"), classes)
+    assert grade_of(wrong) == "doubtful"
+    assert "the likeliest class is right in 33.3 % of the windows" in verdict_of(wrong)[0]
+
+
+def test_files_of_which_a_run_keeps_nothing_are_not_said_to_have_taught_it():
+    read = OwnFiles((), (), 3, ("a", "b"))
+    assert read.sentence == "the run has read 2 of 3 files itself (a, b): figures of them may flatter it"
+    assert grade_of(replace(examined(timeless("0001", "hhhf")), own=read)) == "inconclusive"
 
 
 def test_too_few_healthy_hours_say_the_upper_bound_and_what_would_be_needed():

@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import io
 import itertools
 import json
 import math
@@ -25,6 +26,7 @@ from hypothesis import strategies as st
 from support import invoke
 
 import micro
+from micro.cli.live import write_header, write_score
 from micro.datasets import table
 from micro.datasets.find import find_files
 from micro.detection.detector import decide
@@ -38,6 +40,7 @@ from micro.live.record import Wanted, record
 from micro.live.recording import Recorder, beside
 from micro.live.remembered import Remembered
 from micro.live.rows import RowReader
+from micro.live.scoring import Scored, differing
 from micro.live.source import parse_source
 from micro.look.survey import reading
 
@@ -58,10 +61,10 @@ def recorded(tmp_path, content, **wanted):
     return made, [read(path) for path in made.files]
 
 
-def forward(rows, names=("x", "y"), first=0):
+def forward(rows, names=("x", "y"), first=0, parts=("samples",)):
     """Rows as firmware sends them, at 10 Hz."""
     header = ",".join(("seq", *names, "check"))
-    lines = [about(["samples"], 10.0, header), header]
+    lines = [about(parts, 10.0, header), header]
     for number, row in enumerate(rows, first):
         line = ",".join(map(str, (number, *row))) + ","
         lines.append(f"{line}{check(line.encode())}")
@@ -172,6 +175,16 @@ def test_numbers_that_are_missing_from_a_sequence_are_a_gap_in_time(tmp_path):
     assert made.rate == 10.0
 
 
+def test_counts_of_the_converter_are_said_beside_the_recording(tmp_path):
+    for parts, unit, notes in ((("samples", "counts"), "counts", 1), (("samples",), "m/s^2", 0)):
+        lines = forward([(n, -n) for n in range(8)], parts=parts)
+        place = tmp_path / parts[-1]
+        place.mkdir()
+        made, _ = recorded(place, "\n".join([*lines, ""]).encode(), rate=None, unit="m/s^2")
+        assert json.loads(beside(made.files[0]).read_text())["unit"] == unit
+        assert sum("counts of the board's converter" in note for note in made.notes) == notes
+
+
 @given(st.integers(0, 10**6), st.integers(1, 255))
 def test_a_forwarded_row_with_a_wrong_byte_is_never_a_value(place, change):
     lines = forward([(n, 100 * n) for n in range(5)])
@@ -249,7 +262,7 @@ def test_what_cannot_be_recorded_is_said(tmp_path, content, wanted, says):
         (b"vib\n12,5\n", {}, "below the one name 'vib' '12,5' reads as numbers with a decimal comma: send '12.5'"),
         (b"a,b\n1,5,2,5\n", {}, "below 2 names '1,5,2,5' reads as numbers with a decimal comma: send '1.5;2.5'"),
         (b"12,5\n", {"channels": ("vib",)}, "name all of them, or '12,5' reads as numbers with a decimal comma"),
-        (b"0,4635;-0,1907\n", {}, "'0,4635;-0,1907' has decimal commas; .* send '0.4635;-0.1907'"),
+        (b"0,4635;-0,1907\n", {}, "'0,4635;-0,1907' has decimal commas; send decimal points: '0.4635;-0.1907'"),
         (b"a;b\n0,4635;3\n", {}, "has decimal commas"),
         (b"0,5\t3\n", {}, "has decimal commas"),
         (b"0,5 1,5\n", {}, "has decimal commas"),
@@ -759,3 +772,13 @@ def test_every_command_has_the_same_time_of_a_window_and_counts_an_alarm_from_it
     alarm = told.explained[0]
     assert min(abs(alarm.begin - float(row[begin])) for row in table) < 1e-6
     assert min(abs(alarm.end - float(row[end])) for row in table) < 1e-6
+
+
+def test_a_row_of_scores_has_its_five_cells_also_where_several_scores_differ():
+    file = io.StringIO(newline="")
+    write_header(file)
+    write_score(file, Scored(9, "healthy", None, differing((1, 2), (1, 3))), 10.0)
+    header, row = csv.reader(file.getvalue().splitlines())
+    assert len(row) == len(header)
+    assert row[:4] == ["9", "1.000", "healthy", ""]
+    assert row[4] == "the board has scores of 1, 2 where they should be 1, 3"

@@ -23,6 +23,7 @@ from micro.emission.detector import detector_files
 from micro.emission.parameters import parameters_of
 from micro.firmware.project import project_files
 from micro.runs.device import decisions
+from micro.signal import FrontEnd
 from micro.support.files import sha256
 from micro.tflite.graph import read
 
@@ -130,16 +131,20 @@ def built(tmp_path_factory):
     made = {}
     for name in NAMES:
         firmware = firmware_of(name)
-        folder = emitted_c.written(detector_files(*parts_of(firmware), "d"), tmp_path_factory.mktemp("modes"))
-        generate(firmware.tflite, folder, "d")
-        kind = "int32_t" if name in FIXED_ONES else "float"
-        (folder / "main.c").write_text(HARNESS.replace("SPEED", kind))
-        command = ["gcc", *WARNINGS, "-Wsign-conversion", "-Wshadow", *SANITIZERS, "-Wno-long-long", "main.c"]
-        sources = [f"d{part}.c" for part in ("", "_front_end", "_parameters", "_record", "_detector")]
-        done = subprocess.run([*command, *sources, "-lm", "-o", "main"], cwd=folder, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr[:3000]
-        made[name] = (firmware, folder / "main")
+        made[name] = (firmware, program_of(firmware, tmp_path_factory.mktemp("modes")))
     return made
+
+
+def program_of(firmware, folder):
+    emitted_c.written(detector_files(*parts_of(firmware), "d"), folder)
+    generate(firmware.tflite, folder, "d")
+    kind = "int32_t" if firmware.front_end.arithmetic == "fixed" else "float"
+    (folder / "main.c").write_text(HARNESS.replace("SPEED", kind))
+    command = ["gcc", *WARNINGS, "-Wsign-conversion", "-Wshadow", *SANITIZERS, "-Wno-long-long", "main.c"]
+    sources = [f"d{part}.c" for part in ("", "_front_end", "_parameters", "_record", "_detector")]
+    done = subprocess.run([*command, *sources, "-lm", "-o", "main"], cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[:3000]
+    return folder / "main"
 
 
 def in_c(program, firmware, samples, speeds, record, exchange=NEVER, restart=NEVER):
@@ -177,6 +182,25 @@ def test_c_decides_as_python_while_the_speed_changes(built, name):
             if after[0] >= Status.MACHINE_OFF:  # what is not judged changes nothing
                 assert before[1:].tolist() == after[1:].tolist()
     assert seen == {Status.HEALTHY, Status.ALARM, Status.MACHINE_OFF, Status.UNKNOWN_MODE}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["float32", "fixed", "frames", "filtered", "filtered fixed"])
+def test_a_machine_is_off_by_its_samples_or_by_its_speed_and_faults_come_first(name, tmp_path):
+    firmware = firmware_of(name)
+    limits = (2048.0, 1843.0) if name in FIXED_ONES else (0.5, 0.45)
+    firmware = replace(firmware, decider=replace(firmware.decider, off_rms=limits))
+    program, seen = program_of(firmware, tmp_path), set()
+    for seed in range(6):
+        samples, speeds = samples_of(firmware, seed), speeds_of(seed)
+        if name in FIXED_ONES:
+            speeds = np.nan_to_num(speeds, nan=-1e12)
+        else:
+            samples[np.random.default_rng(seed).integers(0, len(samples), 2), 1] = [np.nan, 1e9]
+        found = in_c(program, firmware, samples, speeds, parameters_of(*parts_of(firmware)).to_bytes())
+        assert found[:, 0].tolist() == [int(each.status) for each in decisions(firmware, samples, speed=speeds)]
+        seen |= set(found[:, 0].tolist())
+    assert seen >= {Status.HEALTHY, Status.ALARM, Status.MACHINE_OFF, Status.UNKNOWN_MODE}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -256,6 +280,19 @@ def test_each_sample_of_the_queue_comes_with_its_speed(name, tmp_path):
     assert {len(row) for row in rows} == {3}
     assert [row[2] == "" for row in rows] == [row[1] == "" for row in rows]
     assert {row[2] for row in rows if row[0] in ("healthy", "ALARM")} < {"0", "1", "2"}
+
+
+def test_a_long_window_is_counted_where_an_int_has_16_bits(tmp_path):
+    """2,048 samples of which each is one of 16 are 32,768 of the sensor, one more than such an int holds."""
+    if shutil.which("avr-gcc") is None:
+        pytest.skip("no avr-gcc: C with an int of 16 bits cannot be compiled")
+    front_end = FrontEnd("statistics", 2048, 1024, 1, 1000.0, decimate=16, arithmetic="fixed", full_scale=8.0)
+    firmware = emitted_c.by_speed(front_end)
+    parts = front_end, firmware.scaling, firmware.decider, read(firmware.tflite), "00" * 32
+    folder = emitted_c.written(detector_files(*parts, "d"), tmp_path)
+    command = ["avr-gcc", "-mmcu=atmega2560", *WARNINGS, "-Wno-long-long", "-c", "d_detector.c", "-o", "d.o"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_records_of_modes_are_read_back_and_no_others():

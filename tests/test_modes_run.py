@@ -191,12 +191,21 @@ def test_a_log_is_compared_mode_by_mode_and_a_finding_names_its_mode_also_at_a_l
         assert result.exit_code == code
         assert said[0].startswith(("mode 500 to 1000: retrain", "mode 500 to 1000: recalibrate")), said
         assert not said[1].startswith(("mode 1000 to 2000: retrain", "mode 1000 to 2000: recalibrate")), said
-        assert "mode 500 to 1000" in (tmp_path / "page.html").read_text()
+        page = (tmp_path / "page.html").read_text()
+        assert "<h2>Mode 500 to 1000</h2>" in page
+        assert "windows of unknown operating mode were left out" in page
+        assert "--recalibrate" not in page
     found = micro.monitor(run, tmp_path / "log.csv", every=4, recent=4, false_alarm_rate=0.1)
     assert found.why.startswith("mode 500 to 1000: ")
     assert list(found.by_mode) == ["500 to 1000", "1000 to 2000"]
     with pytest.raises(RunError, match="for each operating mode"):
         micro.recalibrate(run, found, tmp_path / "again")
+    header, *rows = (tmp_path / "log.csv").read_text().splitlines()
+    name = rows[0].split(",")[0]
+    dead = ",".join({"file": name, "result": "sensor fault"}.get(column, "") for column in header.split(","))
+    (tmp_path / "dead.csv").write_text("\n".join([header, *rows, *[dead] * len(rows)]) + "\n")
+    for each in micro.monitor(run, tmp_path / "dead.csv", every=4, recent=4, false_alarm_rate=0.1).by_mode.values():
+        assert "the sensor was at fault in" in each.why
     (tmp_path / "device.cbor").write_bytes(summaries_of(run, tmp_path / "log.csv"))
     told = micro.monitor(run, tmp_path / "device.cbor", every=4, recent=4, false_alarm_rate=0.1)
     assert told.why.startswith("mode 500 to 1000: "), told.why

@@ -7,6 +7,7 @@ from micro.errors import DataError
 from micro.monitoring import log as reading
 from micro.monitoring.log import read_each, read_log
 from micro.monitoring.logged_modes import LoggedModes
+from micro.monitoring.mode_findings import of_modes, trouble_of_all
 
 
 def written(folder, text):
@@ -36,11 +37,19 @@ def test_rows_without_a_name_are_the_only_device_s(tmp_path, rows):
     assert [each.tolist() for each in log.sessions] == [[1, 2], [3]]
 
 
+def test_rows_without_a_name_among_several_devices_are_left_out_and_said(tmp_path):
+    path = written(tmp_path, "device,session,score\na,1,1\n,1,2\nb,1,3\n,1,\n")
+    note = "2 rows without a device were left out"
+    for log in (*read_each(path, None, 1).values(), read_log(path, None, 1, device="b")):
+        assert note in log.notes
+
+
 def test_windows_that_are_not_judged_are_no_faults(tmp_path):
     rows = [
         "healthy,1",
         "machine off,",
         "unknown mode,",
+        "machine_off,",
         "fault: sensor saturated,",
         "healthy,2",
         "ALARM,9",
@@ -49,8 +58,8 @@ def test_windows_that_are_not_judged_are_no_faults(tmp_path):
     log = read_log(written(tmp_path, "\n".join(["status,raw_score", *rows]) + "\n"), 1.0, 2)
     assert [each.tolist() for each in log.sessions] == [[1, 2], [9, 1]]
     assert log.faults == 1
-    assert log.left_out == {"machine off": 1, "unknown mode": 1}
-    assert "1 window in which the machine was off was left out" in log.notes
+    assert log.left_out == {"machine off": 2, "unknown mode": 1}
+    assert "2 windows in which the machine was off were left out" in log.notes
 
 
 @pytest.mark.parametrize("kind", ["csv", "json"])
@@ -72,7 +81,7 @@ def test_a_device_that_learned_again_is_known_from_then_on(tmp_path, kind):
 
 def test_windows_of_each_operating_mode_are_told_apart_and_a_mode_of_no_run_is_refused(tmp_path):
     modes = LoggedModes(("slow", "fast", "idle"), {0: 2, 1: 2})
-    rows = ["1,1,0", "1,5,1", "1,2,slow", "1,,", "2,3,0", "2,6,fast", "2,9,2"]
+    rows = ["1,1,0", "1,5,1.0", "1,2,slow", "1,,", "2,3,0", "2,6,fast", "2,9,2"]
     path = written(tmp_path, "\n".join(["session,score,mode", *rows]) + "\n")
     log = read_log(path, None, 2, modes=modes)
     assert isinstance(log, reading.ModesLog)
@@ -80,9 +89,16 @@ def test_windows_of_each_operating_mode_are_told_apart_and_a_mode_of_no_run_is_r
         0: [[1, 2], [3]],
         1: [[5], [6]],
     }
-    assert log.faults == 1
+    assert (log.windows, log.faults) == (6, 1)
     assert log.notes == ("1 window of modes without a threshold was left out",)
     for row, says in (("2,9,3", "row 9: mode '3' is none of the run's"), ("2,9,", "row 9: a score without a mode")):
         path = written(tmp_path, "\n".join(["session,score,mode", *rows, row]) + "\n")
         with pytest.raises(DataError, match=says):
             read_log(path, None, 2, modes=modes)
+
+
+def test_faults_of_no_operating_mode_count_for_each():
+    assert trouble_of_all(95, 5) is trouble_of_all(10, 0) is trouble_of_all(0, 0) is None
+    assert trouble_of_all(50, 50) == "the sensor was at fault in 50% of the windows"
+    with pytest.raises(DataError, match="in 3 windows the sensor was at fault"):
+        of_modes("log.csv", {"slow": "too few"}, 3, ())

@@ -21,10 +21,14 @@ from micro.datasets.prepare import prepare
 from micro.detection.detector import Status, decide
 from micro.detection.score import Score
 from micro.detection.standstill import MOST_COUNTS, limits_of, machine_off
+from micro.detection.summary import summarized
 from micro.detection.threshold import Threshold
 from micro.emission.detector import detector_files
+from micro.emission.parameters import made_for_of
+from micro.emission.summary import summary_files
 from micro.errors import ConversionError, DataError
 from micro.monitoring.log import read_log
+from micro.monitoring.periods import periods_of
 from micro.runs.device import decisions
 from micro.runs.score_files import score
 from micro.support.files import sha256
@@ -194,8 +198,13 @@ def test_limits_are_by_channel():
         with pytest.raises(ValueError, match="off_rms"):
             micro.Detector(Score("margin", 1.0, healthy=(0,)), 1, 1, off_rms=wrong)
     firmware = emitted_c.detector(emitted_c.WHOLE, "reconstruction", off_rms=(0.1,))
-    with pytest.raises(ConversionError, match="1 limits, and there are 2 channels"):
-        detector_files(firmware.front_end, firmware.scaling, firmware.decider, read(firmware.tflite), "00" * 32, "d")
+    counts = emitted_c.detector(emitted_c.FIXED, "distance", off_rms=(0.0, 1e8))
+    for each, says in (
+        (firmware, "1 limits, and there are 2 channels"),
+        (counts, "with 1e\\+08 of them no machine would"),
+    ):
+        with pytest.raises(ConversionError, match=says):
+            detector_files(each.front_end, each.scaling, each.decider, read(each.tflite), "00" * 32, "d")
 
 
 def test_windows_of_a_machine_that_is_off_change_neither_alarm_nor_history():
@@ -312,6 +321,18 @@ def test_a_log_of_a_machine_that_was_off_is_no_dead_sensor(tmp_path):
     read_back = read_log(log, 1.0, 100)
     assert (read_back.faults, read_back.dead, len(read_back.sessions[0])) == (3, (), 100)
     assert any("900" in note and "machine was off" in note for note in read_back.notes)
+
+
+def test_a_summary_and_what_is_said_of_it_tell_where_windows_of_a_machine_that_is_off_are_counted():
+    firmware = firmware_of("float32")
+    around = firmware.front_end, firmware.decider, sha256(firmware.tflite), "d"
+    assert b"with the machine off, or with another threshold" in summary_files(*around)["d_summary.h"]
+    made = made_for_of(*around[:3])
+    counted = summarized(np.array([5]), [Status.HEALTHY, Status.MACHINE_OFF, Status.MACHINE_OFF], 9, made, sequence=0)
+    assert (counted.windows, counted.uncounted) == (1, 2)
+    said = {off: periods_of([counted], set(), 1, off=off)[1] for off in (False, True)}
+    assert said[False] == ["windows that the device could not count: 2"]
+    assert said[True] == ["windows that are in no other count, as those with the machine off: 2"]
 
 
 @pytest.mark.slow

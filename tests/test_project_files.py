@@ -205,3 +205,20 @@ def test_example_sensors_compile_against_what_platforms_declare(tmp_path, arithm
         ]
         subprocess.run([*command, "-o", "sensor.o"], cwd=folder / "examples", check=True)
         assert f"`{example}`" in (folder / "README.md").read_text()
+
+
+def test_example_sensors_give_as_many_values_as_the_devices_own_sensor_has():
+    """The program reads so many of what they push: fewer would be read past the end."""
+    own = replace(detector(RAW, "distance"), sensor_channels=3)
+    for firmware, given, other, pins in (
+        (own, "PUMP_SENSOR_CHANNELS", "PUMP_CHANNELS", "{A0, A1, A2}"),
+        (replace(own, sensor_channels=None), "PUMP_CHANNELS", "PUMP_SENSOR_CHANNELS", "{A0, A1}"),
+    ):
+        for board in ("zephyr", "esp-idf", "platformio"):
+            files = project_files(firmware, frames_of(RAW), "pump", board, "static")
+            examples = {path: content.decode() for path, content in files.items() if path.startswith("examples/sensor")}
+            assert examples
+            for path, text in examples.items():
+                assert given in text
+                assert other not in text
+                assert pins in text or "arduino" not in path

@@ -255,7 +255,7 @@ def test_score_runs_the_int8_student_over_new_files(tmp_path, finished):
     assert np.mean(alarms["quiet"]) < 0.5
     out = tmp_path / "scores.csv"
     assert invoke("score", finished, tmp_path / "loud.csv", "--out", out).exit_code == 0
-    assert out.read_text().splitlines()[0] == "file,row,seconds,score,above_threshold,alarm,result"
+    assert out.read_text().splitlines()[0] == "file,row,begin,end,score,above_threshold,alarm,result"
     result = invoke("score", tmp_path, tmp_path / "loud.csv")
     assert (result.exit_code, "not a finished run" in result.output) == (2, True)
 

@@ -2,6 +2,7 @@
 
 import ctypes
 import json
+import math
 import shutil
 import subprocess
 import zlib
@@ -13,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import SANITIZERS, invoke
+from test_monitor import write_log
 from test_parameters import POWER, READER, STRICT, compiled, in_c, parts_of, require_old_or_new, status_of
 from test_parameters import firmware_of as plain
 
@@ -26,6 +28,7 @@ from micro.errors import ConversionError, RunError
 from micro.firmware.forward import forward_context
 from micro.firmware.project import project_files
 from micro.firmware.qemu import missing_for, run_in_qemu
+from micro.runs.baseline import calibration_sessions
 from micro.runs.device import _mounted
 from micro.runs.sensor_file import read_sensor
 
@@ -143,7 +146,13 @@ def test_a_sensor_that_makes_no_sense_or_has_other_channels_is_refused(readers, 
     assert [status_of(each, default.made_for) for each in senseless] == found
     more = replace(default, sensor=MountedSensor.made(2, 4, fixed=name == "fixed")).to_bytes()
     other_kind = replace(default, sensor=MountedSensor.made(2, 3, fixed=name != "fixed")).to_bytes()
-    assert [s for s, _ in in_c(program, len(content), [more, other_kind])] == [RecordStatus.OTHER_FRONT_END] * 2
+    others = [
+        other_kind,
+        *(resealed(bytes(content[:at] + head + content[at + 4 :])) for head in (b"\2\3\7\0", b"\2\3\1\1")),
+    ]
+    assert [s for s, _ in in_c(program, len(content), [more, *others])] == [RecordStatus.OTHER_FRONT_END] * 4
+    # Python is not told how many channels the firmware's sensor has.
+    assert [status_of(each, default.made_for) for each in others] == [RecordStatus.OTHER_FRONT_END] * 3
 
 
 MOVED = "parameters->sensor.axis[0] = 2; parameters->sensor.scale[1] = 2 * parameters->sensor.scale[1];"
@@ -241,14 +250,21 @@ void apply(const d_sample *raw, d_sample *sample, int count) {
 int fault(const LIMIT *values, int response) {
   return response ? d_sensor_responds(&parameters.sensor, values) : d_sensor_at_rest(&parameters.sensor, values);
 }
+int kept(SCALE scale) {
+  static uint8_t bytes[D_RECORD_SIZE];
+  d_parameters own = d_default_parameters;
+  own.sensor.scale[1] = scale;
+  d_record_write(&own, 1, bytes);
+  return (int)d_record_read(bytes, sizeof bytes, &own);
+}
 """
 
 
 @pytest.mark.parametrize("name", ["float32", "fixed"])
 def test_c_takes_samples_as_python_does_and_finds_the_same_faults(name, tmp_path):
     firmware, fixed = firmware_of(name), name == "fixed"
-    folder = emitted(firmware, tmp_path)
-    (folder / "main.c").write_text(APPLY.replace("LIMIT", "int32_t" if fixed else "float"))
+    folder, kind = emitted(firmware, tmp_path), "int32_t" if name == "fixed" else "float"
+    (folder / "main.c").write_text(APPLY.replace("LIMIT", kind).replace("SCALE", kind))
     flags = [each for each in STRICT if "prototypes" not in each and "cast-align" not in each]
     command = ["gcc", *flags, "-ffp-contract=off", "-shared", "-fPIC", "-o", "d.so", "main.c"]
     sources = ["d_record.c", "d_parameters.c", "d_sensor.c"]
@@ -256,6 +272,12 @@ def test_c_takes_samples_as_python_does_and_finds_the_same_faults(name, tmp_path
     assert done.returncode == 0, done.stderr[:2000]
     loaded = ctypes.CDLL(str(folder / "d.so"))
     default = parameters_of(*parts_of(firmware))
+    # What an application sets itself and a record does not hold is refused, and not stored as another scale.
+    number = ctypes.c_int32 if fixed else ctypes.c_float
+    senseless = (0, -(2**31), 2**31 - 1) if fixed else (257.0, -128.0, 1e30, math.nan, -math.inf, 1e-9)
+    good = (1, 2**31 - 128) if fixed else (127.9, -(2.0**-24))
+    assert {loaded.kept(number(scale)) for scale in senseless} == {RecordStatus.NOT_SENSIBLE}
+    assert {loaded.kept(number(scale)) for scale in good} == {RecordStatus.OK}
 
     @given(st.integers(0, 2**32))
     @settings(max_examples=40, deadline=None)
@@ -392,6 +414,28 @@ def test_a_project_takes_the_sensors_samples_and_costs_nothing_without(tmp_path)
     ]
 
 
+def taking_sensors(run, folder):
+    """A copy of a run whose firmware takes a device's own sensor."""
+    shutil.copytree(run, folder)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["config"].setdefault("firmware", {})["sensor_channels"] = 3
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    return folder
+
+
+def test_a_recalibration_says_that_its_record_takes_a_devices_own_sensor_away(rig_run, tmp_path):
+    loudest = micro.RunReport.read(rig_run).threshold
+    shifted = [1.1 * loudest * (np.array(scores) / loudest) ** 0.3 for scores in calibration_sessions(rig_run)]
+    log = write_log(tmp_path / "log.csv", shifted[:12], named=False)
+    options = ("--every", 6, "--recent", 12, "--recalibrate")
+    new = tmp_path / "new"
+    done = invoke("monitor", taking_sensors(rig_run, tmp_path / "run"), log, *options, new)
+    assert done.exit_code == 1, done.output
+    assert "It sets the sensor of training again" in done.output
+    assert f"keras-kd update {new} --from {tmp_path / 'run'} --sensor SENSOR.toml --counter N" in done.output
+    assert (new / "firmware/bearing_parameters.bin").read_bytes()[4] == 1
+
+
 def test_update_writes_the_sensor_for_firmware_that_takes_one_and_the_former_format_otherwise(rig_run, tmp_path):
     file, out = tmp_path / "sensor.toml", tmp_path / "x.bin"
     file.write_text('axes = ["-z"]\nscale = 1.25\nrest = {z = [-1, 1]}\n')
@@ -399,14 +443,12 @@ def test_update_writes_the_sensor_for_firmware_that_takes_one_and_the_former_for
         RunError, match=r"takes no sensor from a record, which its firmware.sensor_channels did not ask for"
     ):
         micro.update_parameters(rig_run, rig_run, out, sensor=file)
-    run = tmp_path / "run"
-    shutil.copytree(rig_run, run)
-    manifest = json.loads((run / "manifest.json").read_text())
-    manifest["config"].setdefault("firmware", {})["sensor_channels"] = 3
-    (run / "manifest.json").write_text(json.dumps(manifest))
-    micro.update_parameters(run, run, out)
+    assert "sensor" not in micro.update_parameters(rig_run, rig_run, out).says
+    run = taking_sensors(rig_run, tmp_path / "run")
+    said = micro.update_parameters(run, run, out).says
+    assert "the sensor of training in place of a device's own, as no --sensor was given" in said
     assert out.read_bytes()[4] == 1
-    micro.update_parameters(run, run, out, sensor=file)
+    assert micro.update_parameters(run, run, out, sensor=file).says.endswith(", with the device's own sensor")
     content = out.read_bytes()
     assert content[4] == 2
     sensor = micro.Parameters.from_bytes(content).sensor
@@ -415,5 +457,8 @@ def test_update_writes_the_sensor_for_firmware_that_takes_one_and_the_former_for
     assert "axes" in shown
     assert "-z" in shown
     assert "1.25" in shown
+    shown = json.loads(invoke("show-record", out, "--json").output)
+    assert shown["rest"] == {"x": None, "y": None, "z": [-1, 1]}  # as in the file, and not the largest of float32
+    assert set(shown["response"].values()) == {None}
     samples = np.random.default_rng(0).normal(size=(6000, 3)).astype(np.float32)
     assert micro.simulate(run, samples, sensor=sensor) == micro.simulate(run, -1.25 * samples[:, 2])

@@ -1,8 +1,10 @@
 """The studio's server: who may pass, what files and names may do, and what is done with recordings and runs."""
 
+import dataclasses
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import stat
@@ -17,7 +19,9 @@ import pytest
 from configs import rig, toml
 from studio_client import serving
 
+from micro.runs.score_files import Scored
 from micro.studio import configs, jobs, threshold, workspace
+from micro.studio.outcome import said_of
 from micro.studio.workspace import Workspace
 
 RATE = 200.0
@@ -320,12 +324,27 @@ def test_an_odd_report_breaks_no_page(studio, odd):
 def test_the_delay_until_a_fault_is_found_counts_the_time_without_scores(studio):
     """Windows at fault, or with the machine off, have no score, and pass all the same."""
     report = json.loads((studio.folder / "runs/rig/report.json").read_text())
-    hop, window = (threshold.seconds_of(report, key) for key in ("hop", "window"))
+    features, rate = report["features"], report["data"]["sample_rate"]
+    hop, window = (features[key] / rate for key in ("hop", "window"))
     above = 10 * report["threshold"]
-    scored = [{"file": "a", "begin": n * hop, "score": None if n < 50 else above} for n in range(100)]
+    scored = [{"file": "a", "end": n * hop + window, "score": None if n < 50 else above} for n in range(100)]
     found = threshold.moved(studio.folder / "runs/rig", report, scored)
     needed = report["detector"]["min_hits"] - 1
     assert found["delay"][found["thresholds"].index(found["now"])] == pytest.approx((50 + needed) * hop + window)
+
+
+def test_windows_that_are_not_judged_are_not_misjudged():
+    for result in ("machine off", "unknown mode"):
+        assert said_of({"result": result, "score": None}, judged=True) is None
+    assert said_of({"result": "sensor fault", "score": None}, judged=True) == "sensor fault"
+    assert said_of({"result": "ok", "score": 1.0, "above_threshold": True}, judged=True) == "faulty"
+    assert said_of({"result": "worn", "score": 1.0}, judged=False) == "worn"
+
+
+def test_a_run_s_page_asks_for_no_part_of_a_window_that_scoring_does_not_give():
+    script = (Path(configs.__file__).parent / "static/run.js").read_text()
+    given = {each.name for each in dataclasses.fields(Scored)} | {"is", "said"}
+    assert set(re.findall(r"\bwindow\.(\w+)", script)) <= given
 
 
 def test_a_config_for_a_threshold_says_the_rate_that_it_asks_for(studio):

@@ -15,6 +15,7 @@ from support import WARNINGS
 
 import micro
 from micro.config import parse_config
+from micro.config.tachometer import tachometer_for
 from micro.detection.modes import Ranges
 from micro.emission.tachometer import tachometer_files
 from micro.firmware.project import project_files
@@ -190,6 +191,20 @@ def test_pulses_are_for_runs_that_take_a_speed():
         config(modes={"column": "load", "edges": [-2.0, -1.0]})
 
 
+def test_a_shaft_too_slow_for_orders_still_turns_for_modes():
+    """0 RPM would be a machine that is off, and pulses faster than the last edge would count as bounces."""
+    orders = {"orders": "channel", "speed_column": "rpm", "slowest": 1500.0, "fastest": 3000.0, "low": 0.5, "high": 4.5}
+    modes = {"column": "rpm", "edges": [600.0, 1500.0, 7000.0], "off_below": 100.0}
+    for sections, speeds in (
+        ({}, (1500.0, 3000.0)),
+        ({"modes": modes}, (100.0, 7000.0)),
+        ({"modes": {"column": "rpm", "off_below": 200.0}}, (200.0, 3000.0)),
+    ):
+        made = config(features=orders, **sections)
+        found = tachometer_for(2, made.features, made.modes)
+        assert (found.slowest, found.fastest) == speeds
+
+
 DECLARED = """#pragma once
 #include <stdint.h>
 struct device;
@@ -222,8 +237,11 @@ def test_the_example_compiles_against_what_zephyr_declares(tmp_path):
         path.write_text('#include "all.h"\n' if header != "drivers/gpio.h" else '#include "../all.h"\n')
     (tmp_path / "platform/zephyr/all.h").write_text(DECLARED)
     command = ["gcc", "-std=gnu11", "-Wall", "-Wextra", "-Werror", "-Isrc", "-Iplatform", "-c", "-o", "example.o"]
-    done = subprocess.run([*command, "examples/sensor_zephyr_tachometer.c"], cwd=folder, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    for ticks, says in ((10_000, ""), (32, "pulses come too soon for these ticks")):
+        own = [*command, f"-DCONFIG_SYS_CLOCK_TICKS_PER_SEC={ticks}", "examples/sensor_zephyr_tachometer.c"]
+        done = subprocess.run(own, cwd=folder, capture_output=True, text=True)
+        assert (done.returncode == 0) == (says == ""), done.stderr
+        assert says in done.stderr
 
 
 @pytest.mark.parametrize("name", ["modes", "orders_fixed"])

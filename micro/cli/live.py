@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from micro.live.columns import Row
     from micro.live.record import Recorded
     from micro.live.rows import RowReader
+    from micro.live.scoring import Scored
 
 
 @click.command(short_help="Record what a board or sensor sends")
@@ -128,27 +130,42 @@ def scoring(run: str | None, scores: str | None, say: Callable[[str], None]) -> 
     scorer = live_scorer(run)
     if scores is not None:
         Path(scores).parent.mkdir(parents=True, exist_ok=True)
-    with Path(scores).open("w", encoding="utf-8") if scores is not None else nullcontext() as file:
+    with Path(scores).open("w", encoding="utf-8", newline="") if scores is not None else nullcontext() as file:
         if file is not None:
-            file.write("sample,end,status,score,differs\n")
-            file.flush()
+            write_header(file)
         before = [""]
 
         def watch(rows: Sequence[tuple[Row, int]], reader: RowReader, rate: float | None) -> None:
             for one in scorer.score(rows, reader, rate):
-                at = "" if rate is None else f"{(one.sample + 1) / rate:.3f}"
+                at = _end_of(one, rate)
                 if one.status != before[0] or one.differs:
                     where = f"{at} s" if at else f"sample {one.sample}"
                     score = "" if one.score is None else f", score {one.score:.4g}"
                     say(f"{where}: {one.status.replace('_', ' ')}{score}{f'; {one.differs}' if one.differs else ''}")
                 before[0] = one.status
                 if file is not None:
-                    score = "" if one.score is None else f"{one.score:.9g}"
-                    file.write(f"{one.sample},{at},{one.status},{score},{one.differs}\n")
+                    write_score(file, one, rate)
             if file is not None:
                 file.flush()
 
         yield scorer, watch
+
+
+def write_header(file: TextIO) -> None:
+    """The header of a file of scores."""
+    file.write("sample,end,status,score,differs\n")
+    file.flush()
+
+
+def write_score(file: TextIO, one: Scored, rate: float | None) -> None:
+    """A row of a window; what differs may have commas."""
+    score = "" if one.score is None else f"{one.score:.9g}"
+    csv.writer(file, lineterminator="\n").writerow((one.sample, _end_of(one, rate), one.status, score, one.differs))
+
+
+def _end_of(one: Scored, rate: float | None) -> str:
+    """When a window ends, in seconds; '' where the rate is not known."""
+    return "" if rate is None else f"{(one.sample + 1) / rate:.3f}"
 
 
 def _print(recorded: Recorded, out: str) -> None:

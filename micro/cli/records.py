@@ -109,10 +109,17 @@ def _read(reader: Callable[[bytes], T], content: bytes, file: str) -> T:
 
 
 def _of_sensor(sensor: MountedSensor | None) -> dict[str, Any]:
-    """What a record tells of a device's own sensor; nothing where there is none."""
+    """What a record tells of a device's own sensor, limits by its channels, None for one without; nothing of no sensor."""
     if sensor is None:
         return {}
-    limits = {"rest": sensor.rest, "response": sensor.response}
+    from micro.detection.mounted_sensor import FIXED, FLOAT32, NO_LIMIT
+
+    none = NO_LIMIT[FIXED if sensor.fixed else FLOAT32]
+    names = list("xyz") if sensor.channels <= len("xyz") else [str(each) for each in range(sensor.channels)]
+    limits = {
+        what: {name: None if pair == none else pair for name, pair in zip(names, pairs)}
+        for what, pairs in (("rest", sensor.rest), ("response", sensor.response))
+    }
     return {"scale": list(sensor.real_scales), "axes": list(sensor.words), **limits}
 
 

@@ -217,7 +217,7 @@ def monitor(
         from micro.monitoring.page import render_monitoring
         from micro.support.files import write_bytes
 
-        write_bytes(page, render_monitoring(Path(run_folder).name, Path(log).name, _parts(devices)))
+        write_bytes(page, render_monitoring(Path(run_folder).name, Path(log).name, devices))
     if as_json:
         plain = {name: found if isinstance(found, str) else _plain_monitoring(found) for name, found in devices.items()}
         print_json(next(iter(plain.values())) if len(plain) == 1 else {"devices": plain})
@@ -228,18 +228,8 @@ def monitor(
             for mode, each in {} if isinstance(found, str) else found.by_mode.items():
                 said = f"not compared: {each}" if isinstance(each, str) else f"{each.advice}: {each.why}."
                 click.echo(f"{before}mode {mode}: {said}")
-        _print_written(recalibrate, parameters, page)
+        _print_written(run_folder, recalibrate, parameters, page)
     return int(any(isinstance(found, str) or found.advice != "steady" for found in devices.values()))
-
-
-def _parts(devices: dict[str, Monitoring | str]) -> dict[str, Monitoring | str]:
-    """Devices, of a run with operating modes each of its modes in place of the device."""
-    parts: dict[str, Monitoring | str] = {}
-    for name, found in devices.items():
-        modes = {} if isinstance(found, str) else found.by_mode
-        before = f"{name}, " if name else ""
-        parts |= {f"{before}mode {mode}": each for mode, each in modes.items()} if modes else {name: found}
-    return parts
 
 
 def _plain_monitoring(found: Monitoring) -> dict[str, Any]:
@@ -261,19 +251,27 @@ def _print_monitoring(found: Monitoring | str, before: str) -> None:
         return
     click.echo(f"{before}{found.advice}" if found.by_mode else f"{before}{found.advice}: {found.why}.")
     noun = "session" if found.seen is None else found.seen.noun
-    click.echo(
-        f"{before}{counted(found.windows, 'window')} in {counted(found.sessions, noun)}, {found.faults:,} without a score."
-    )
+    # Those of modes overlap.
+    sessions = "" if found.by_mode else f" in {counted(found.sessions, noun)}"
+    click.echo(f"{before}{counted(found.windows, 'window')}{sessions}, {found.faults:,} without a score.")
     for note in found.notes:
         click.echo(f"{before}Note: {note}.")
 
 
-def _print_written(recalibrate: str | None, parameters: str | None, page: str | None) -> None:
+def _print_written(run_folder: str, recalibrate: str | None, parameters: str | None, page: str | None) -> None:
     if recalibrate is not None and parameters is not None:
         click.echo(f"What the device has learned, with the recalibrated threshold: {recalibrate}")
     elif recalibrate is not None:
+        from micro.runs.finished import read_run
+
         click.echo(f"Recalibrated run: {recalibrate}; its firmware: keras-kd new-firmware {recalibrate} --board ...")
         for record in sorted((Path(recalibrate) / "firmware").glob("*_parameters.bin")):
             click.echo(f"Devices in use take the new threshold without new firmware: {record}")
+        if read_run(Path(recalibrate))[1].firmware.sensor_channels is not None:
+            words = ("--from", run_folder, "--sensor", "SENSOR.toml", "--counter", "N", "--out", "NEW.bin")
+            click.echo(
+                "It sets the sensor of training again. For devices with one of their own: "
+                f"{command_line('update', recalibrate, *words)}"
+            )
     if page is not None:
         click.echo(f"Page: {page}")

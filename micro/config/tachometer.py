@@ -18,20 +18,22 @@ def tachometer_for(
     if pulses_per_revolution is None:
         return None
     what = "firmware.pulses_per_revolution"
+    # With both, one column tells both: a shaft too slow for orders still turns for the modes.
+    bounds: list[float] = []
     if features.orders == "channel":
         assert features.slowest is not None
         assert features.fastest is not None
-        slowest, fastest = features.slowest, features.fastest
-    elif modes is not None and modes.edges:
-        bounds = [edge for edge in (modes.off_below, *modes.edges) if edge is not None and edge > 0]
-        if not bounds or bounds[0] == modes.edges[-1]:
+        bounds += [features.slowest, features.fastest]
+    if modes is not None and (modes.edges or bounds):
+        speeds = [edge for edge in (modes.off_below, *modes.edges) if edge is not None and edge > 0]
+        if modes.edges and (not speeds or speeds[0] == modes.edges[-1]):
             raise ValueError(f"{what}: the edges of [modes] must be speeds in RPM above 0, got {modes.edges}")
-        slowest, fastest = bounds[0], modes.edges[-1]
-    else:
+        bounds += speeds
+    if not bounds:
         raise ValueError(
             f"{what} is for firmware that takes a speed: of a run with features.orders = 'channel', or with edges in [modes]"
         )
     try:
-        return Tachometer(pulses_per_revolution, slowest, fastest)
+        return Tachometer(pulses_per_revolution, min(bounds), max(bounds))
     except ValueError as error:
         raise ValueError(f"{what}: {error}") from None

@@ -9,6 +9,8 @@ from enum import IntEnum
 
 import numpy as np
 
+from micro.detection.mounted_sensor import FIXED as SENSOR_FIXED
+from micro.detection.mounted_sensor import FLOAT32 as SENSOR_FLOAT32
 from micro.detection.mounted_sensor import MountedSensor
 from micro.errors import RecordError
 
@@ -214,7 +216,7 @@ class Parameters:
             threshold, clear_threshold = zip(*pairs) if modes else pairs[0]
             rest = content[at : length - CRC.size]
             scalings, at = _scalings(rest, count)
-            sensor = None if version == FORMAT else _sensor(rest[at:])
+            sensor = None if version == FORMAT else _sensor(rest[at:], fixed=isinstance(scalings[0], FixedScaling))
             if sensor is None and at != len(rest):
                 raise other_scalings()
             return cls(threshold, clear_threshold, scalings, found, counter, sensor)
@@ -272,7 +274,10 @@ def _scalings(content: bytes, count: int) -> tuple[tuple[AnyScaling, ...], int]:
     return tuple(found), at
 
 
-def _sensor(content: bytes) -> MountedSensor:
+def _sensor(content: bytes, *, fixed: bool) -> MountedSensor:
+    """The sensor of a record, whose limits are of the kind that the main source's scaling is."""
+    if content[2:4] != bytes([SENSOR_FIXED if fixed else SENSOR_FLOAT32, 0]):
+        raise other_scalings()
     try:
         return MountedSensor.from_bytes(content)
     except struct.error:

@@ -12,6 +12,8 @@ from micro.detection.score import real
 
 # Of float32 samples, how many counts the limit is, and the most that a sample has; beyond that the machine is on.
 COUNTS_OF_LIMIT, MOST_COUNTS = 128, 2**21
+# Of int16 samples, the highest limit: no RMS is above it.
+LARGEST_LIMIT = 32768.0
 
 
 def limits_of(

@@ -11,11 +11,12 @@ from micro.detection.commissioning import Commissioning
 from micro.detection.detector import Detector
 from micro.detection.modes import NO_THRESHOLD, Modes, Ranges
 from micro.detection.score import CENTRE_BITS
+from micro.detection.standstill import LARGEST_LIMIT
 from micro.emission.c_array import write_sources
 from micro.emission.c_text import CArray, c_array, float_text, render
 from micro.emission.commissioning import commissioning_files
 from micro.emission.front_end import front_end_files
-from micro.emission.mounted_sensor import sensor_files
+from micro.emission.mounted_sensor import main_front_end, sensor_files
 from micro.emission.parameters import parameters_context
 from micro.emission.sensor import stage_context
 from micro.errors import ConversionError
@@ -86,31 +87,7 @@ def detector_files(
     `exchangeable` it takes the numbers of the model's weights in use, of static C with exchangeable weights.
     """
     learns = commissioning is not None
-    if exchangeable and (learns or isinstance(front_end, Hops) or sensor_channels is not None):
-        why = (
-            "learns its machine"
-            if learns
-            else "takes hops"
-            if isinstance(front_end, Hops)
-            else "has a sensor in its record"
-        )
-        raise ConversionError(
-            f"weights are exchanged with parameters from training and of whole windows, and this detector {why}"
-        )
-    if learns and detector.modes is not None:
-        raise ConversionError(
-            "a detector that learns its machine has one threshold, and this one has one for each mode"
-        )
-    if learns and sensor_channels is not None:
-        raise ConversionError("a device that learns its machine learns its sensor, too: leave sensor_channels out")
-    if learns and detector.off_rms:
-        raise ConversionError(
-            "a detector that learns its machine refuses one that is off by its own limit; leave off_rms out"
-        )
-    whole = front_end.whole if isinstance(front_end, Hops) else front_end
-    channels = whole.main.channels if isinstance(whole, JoinedFrontEnd) else whole.channels
-    if detector.off_rms and len(detector.off_rms) != channels:
-        raise ConversionError(f"off_rms has {len(detector.off_rms)} limits, and there are {channels} channels")
+    _require_possible(front_end, detector, sensor_channels, learns=learns, exchangeable=exchangeable)
     context = {**_context(front_end, detector, graph, digest, name), "learns": learns}
     files = {
         f"{name}_{part}.{end}": f"{part}.{end}.j2" for part in ("detector", "parameters", "record") for end in "hc"
@@ -127,6 +104,36 @@ def detector_files(
         made |= commissioning_files(front_end, commissioning, graph, digest, name, context)
     more = {"with_parameters": True, "keeps_values": learns, "exchangeable": exchangeable}
     return {**front_end_files(front_end, scaling, graph, digest, name, places, **more), **made}
+
+
+def _require_possible(
+    front_end: AnyFrontEnd | Hops, detector: Detector, sensor_channels: int | None, *, learns: bool, exchangeable: bool
+) -> None:
+    """ConversionError for what C is not written of together."""
+    if exchangeable and (learns or isinstance(front_end, Hops) or sensor_channels is not None):
+        hops = "takes hops" if isinstance(front_end, Hops) else "has a sensor in its record"
+        why = "learns its machine" if learns else hops
+        raise ConversionError(
+            f"weights are exchanged with parameters from training and of whole windows, and this detector {why}"
+        )
+    if learns and detector.modes is not None:
+        raise ConversionError(
+            "a detector that learns its machine has one threshold, and this one has one for each mode"
+        )
+    if learns and sensor_channels is not None:
+        raise ConversionError("a device that learns its machine learns its sensor, too: leave sensor_channels out")
+    if learns and detector.off_rms:
+        raise ConversionError(
+            "a detector that learns its machine refuses one that is off by its own limit; leave off_rms out"
+        )
+    main = main_front_end(front_end.whole if isinstance(front_end, Hops) else front_end)
+    if detector.off_rms and len(detector.off_rms) != main.channels:
+        raise ConversionError(f"off_rms has {len(detector.off_rms)} limits, and there are {main.channels} channels")
+    highest = max(detector.off_rms, default=0.0)
+    if main.arithmetic == "fixed" and highest > LARGEST_LIMIT:
+        raise ConversionError(
+            f"off_rms is in counts of int16 here, and with {highest:g} of them no machine would be on"
+        )
 
 
 def _context(around: AnyFrontEnd | Hops, detector: Detector, graph: Graph, digest: str, name: str) -> dict[str, Any]:

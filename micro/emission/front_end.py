@@ -136,7 +136,7 @@ def _of_weights(name: str, front_end: FrontEnd) -> dict[str, str]:
     in_use = f"{name}_weights_in_use()"
     if front_end.arithmetic == "fixed":
         return {"model": name, "zero": f"{in_use}->zeros[0]"}
-    return {"model": name, "scale": f"{in_use}->steps[0]", "zero_offset": f"(float)({in_use}->zeros[0] + 128)"}
+    return {"model": name, "scale": f"{in_use}->steps[0]", "zero_offset": f"((float){in_use}->zeros[0] + 128.0f)"}
 
 
 def _rendered(context: dict[str, Any], name: str) -> dict[str, bytes]:

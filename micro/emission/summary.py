@@ -117,6 +117,7 @@ def summary_files(
         "beyond": BEYOND,
         "learns": learns,
         "exchangeable": exchangeable,
+        "off": any(detector.off_rms),
         "vibration": vibration,
         "fault_names": faults,
         "bins": BINS,

@@ -126,10 +126,7 @@ def examine(
         _require_labels(classifier.windows, truth, names)
     if detects:
         watched = tuple(_watched(name, rows, truth, timing, words) for name, rows in by_file.items())
-        faults = {name: [each for each in its if _is_fault(each.label, words)] for name, its in truth.stretches.items()}
-        detector = detector_figures(watched, faults, timing)
-        if names:
-            detector = replace(detector, auc=None)  # a classifier's score is its lead, whichever class wins
+        detector = _detector_test(watched, truth, timing, words, classes=bool(names))
         notes = (*notes, *_on_detector(detector, {row.result for row in scored if row.alarm is None}))
     return Examined(
         str(run_folder),
@@ -146,6 +143,15 @@ def examine(
         own,
         notes,
     )
+
+
+def _detector_test(
+    watched: Sequence[Watched], truth: Truth, timing: Timing, words: Sequence[str], *, classes: bool
+) -> DetectorTest:
+    """What a detector's alarms are worth; a classifier's score is its lead, whichever class wins, and has no AUC."""
+    faults = {name: [each for each in its if _is_fault(each.label, words)] for name, its in truth.stretches.items()}
+    found = detector_figures(watched, faults, timing)
+    return replace(found, auc=None) if classes else found
 
 
 def _require_task(run_folder: str | Path) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from micro.errors import DataError, RunError
+from micro.runs.report_parts import DividedReport
 from micro.runs.score_files import ToScore
 from micro.support.files import file_sha256
 from micro.support.wording import counted, listed
@@ -20,11 +21,13 @@ class OwnFiles:
         learned: Models, thresholds or intervals were fitted on a part of them at least.
         tested: The run's own test had them, and nothing was fitted on them.
         of: How many files there are.
+        read: Of a run that does not keep what became of each of its files.
     """
 
     learned: tuple[str, ...]
     tested: tuple[str, ...]
     of: int
+    read: tuple[str, ...] = ()
 
     @property
     def sentence(self) -> str:
@@ -33,6 +36,9 @@ class OwnFiles:
         if self.learned:
             which = f"{len(self.learned):,} of {counted(self.of, 'file')}"
             said.append(f"the run has learned from {which} ({listed(self.learned)}): figures of them flatter it")
+        if self.read:
+            which = f"{len(self.read):,} of {counted(self.of, 'file')}"
+            said.append(f"the run has read {which} itself ({listed(self.read)}): figures of them may flatter it")
         if self.tested:
             which = f"{len(self.tested):,} of {counted(self.of, 'file')}"
             said.append(f"{which} were in the run's own test ({listed(self.tested)}): figures of them are nothing new")
@@ -45,17 +51,20 @@ def own_files(given: ToScore) -> OwnFiles:
     parts = {row.origin: row for row in given.report.data.divided}
     learned: list[str] = []
     tested: list[str] = []
+    read: list[str] = []
     for name, path in given.paths.items():
         own = digests.get(file_sha256(path)) if digests else _by_place(given).get(path.resolve())
         if own is None:
             continue
         called = name if Path(own).name == path.name else f"{name}, a copy of {own}"
         row = parts.get(own)
-        fitted = row is None or any(
-            getattr(row, part) for part in ("train", "validation", "calibration", "faults", "unlabeled")
-        )
-        (learned if fitted else tested).append(called)
-    return OwnFiles(tuple(learned), tuple(tested), len(given.paths))
+        (read if row is None else learned if _fitted(row) else tested).append(called)
+    return OwnFiles(tuple(learned), tuple(tested), len(given.paths), tuple(read))
+
+
+def _fitted(row: DividedReport) -> bool:
+    """Whether models, thresholds or intervals were fitted on a part of a recording."""
+    return any(getattr(row, part) for part in ("train", "validation", "calibration", "faults", "unlabeled"))
 
 
 def refuse_own_files(own: OwnFiles, run: Path) -> None:

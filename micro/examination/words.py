@@ -30,29 +30,45 @@ def verdict_of(found: Examined) -> list[str]:
 def grade_of(found: Examined) -> Grade:
     """'good', 'inconclusive' where too little was tested or the files are the run's own, 'doubtful' where something was missed
     or wrong, 'unusable' where no fault was found."""
-    test = found.detector
-    if test is None:
-        right = found.classifier.accuracy if found.classifier else found.labeler.exact if found.labeler else None
-        grade: Grade = "inconclusive" if right is None else "doubtful" if right < RIGHT else "good"
-    elif test.by_event and not test.events.found:
+    grades = {_of_detector(found.detector)} if found.detector else set()
+    if found.detector is None or found.classifier:
+        right = _right(found)
+        grades.add("inconclusive" if right is None else "doubtful" if right < RIGHT else "good")
+    if found.own.learned or found.own.read:
+        grades.add("inconclusive")
+    worst: tuple[Grade, ...] = ("unusable", "doubtful", "inconclusive")
+    return next((grade for grade in worst if grade in grades), "good")
+
+
+def _of_detector(test: DetectorTest) -> Grade:
+    """The grade of what a detector found and missed, and of its false alarms a day; by window of files without a time."""
+    if test.by_event and not test.events.found:
         return "unusable"
-    elif test.missed or (test.false_alarms is not None and test.false_alarms.low > 1):
-        grade = "doubtful"
-    else:
-        sure = test.false_alarms is None or test.false_alarms.high <= 1
-        grade = "good" if sure and test.by_event else "inconclusive"
-    return "inconclusive" if found.own.learned and grade == "good" else grade
+    alarms, healthy = test.false_alarms, test.alarms.false + test.alarms.right
+    wrong = test.alarms.false > (1 - RIGHT) * healthy if alarms is None else alarms.low > 1
+    if test.missed or wrong:
+        return "doubtful"
+    sure = healthy > 0 if alarms is None else alarms.high <= 1
+    return "good" if sure and test.by_event else "inconclusive"
+
+
+def _right(found: Examined) -> float | None:
+    """The fraction of windows with the right class, or with all labels right."""
+    return found.classifier.accuracy if found.classifier else found.labeler.exact if found.labeler else None
 
 
 def _because(found: Examined) -> list[str]:
     """Why a test has its grade, that which speaks against the run or the test first."""
     said = [own] if (own := found.own.sentence) else []
-    test = found.detector
-    if test is None:
-        right = found.classifier.accuracy if found.classifier else found.labeler.exact if found.labeler else None
-        what = "the likeliest class is right" if found.classifier else "all labels are right"
-        return [*said, "no window has a label" if right is None else f"{what} in {percent(right)} of the windows"]
-    faults = len(test.by_event)
+    if found.detector is None or found.classifier:
+        right, what = _right(found), "the likeliest class is right" if found.classifier else "all labels are right"
+        said.append("no window has a label" if right is None else f"{what} in {percent(right)} of the windows")
+    return said if found.detector is None else [*said, *_because_of_alarms(found.detector)]
+
+
+def _because_of_alarms(test: DetectorTest) -> list[str]:
+    """What a detector found and missed, and its false alarms."""
+    said, faults = [], len(test.by_event)
     if test.missed:
         said.append(f"{len(test.missed):,} of {counted(faults, 'fault')} missed")
     elif faults:
@@ -61,7 +77,7 @@ def _because(found: Examined) -> list[str]:
         said.append("no fault was tested")
     alarms = test.false_alarms
     if alarms is None:
-        return said
+        return [*said, _of_healthy(test)]
     if alarms.per_day is None:
         return [*said, "no healthy time was tested"]
     if alarms.high <= 1:
@@ -72,6 +88,12 @@ def _because(found: Examined) -> list[str]:
         seen = counted(alarms.count, "false alarm") if alarms.count else "no false alarm"
         said.append(f"{seen}, but {duration(alarms.seconds)} of healthy time are too short to say how many a day")
     return said
+
+
+def _of_healthy(test: DetectorTest) -> str:
+    """How many healthy windows are in alarm, of files without a time."""
+    healthy = test.alarms.false + test.alarms.right
+    return f"{test.alarms.false:,} of {counted(healthy, 'healthy window')} in alarm"
 
 
 def tested(found: Examined) -> str:
@@ -109,21 +131,14 @@ def on_false_alarms(test: DetectorTest) -> str:
     """How many false alarms a day, or by window where files have no time."""
     if test.false_alarms is not None:
         return false_alarm_words(test.false_alarms)
-    healthy = test.alarms.false + test.alarms.right
-    of = f"{test.alarms.false:,} of {counted(healthy, 'healthy picture')} in alarm"
-    return f"{of}; pictures have no time, so a rate a day is not known"
+    return f"{_of_healthy(test)}; the files have no time, so a rate a day is not known"
 
 
 def on_classes(test: ClassifierTest) -> list[str]:
     """How many windows are right, and what the firmware reports."""
     if test.accuracy is None:
         return ["no window has a class"]
-    between = (
-        ""
-        if test.interval is None
-        else f", {percent(test.interval[0])} to {percent(test.interval[1])} over files at 95 %"
-    )
-    said = [f"the likeliest class is right in {percent(test.accuracy)} of the windows{between}"]
+    said = [f"the likeliest class is right in {percent(test.accuracy)} of the windows{_between(test.interval)}"]
     if test.interval is None:
         said.append("too few files to say how far the accuracy would be off on others")
     if test.right is not None and test.wrong is not None and test.none is not None:
@@ -138,12 +153,7 @@ def on_labels(test: LabelerTest) -> list[str]:
     """How many windows have all labels right."""
     if test.exact is None:
         return ["no window has all labels"]
-    between = (
-        ""
-        if test.interval is None
-        else f", {percent(test.interval[0])} to {percent(test.interval[1])} over files at 95 %"
-    )
-    return [f"all labels are right in {percent(test.exact)} of the windows{between}"]
+    return [f"all labels are right in {percent(test.exact)} of the windows{_between(test.interval)}"]
 
 
 def _between(interval: tuple[float, float] | None) -> str:

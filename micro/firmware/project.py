@@ -303,7 +303,7 @@ def _context(
         "folder": layout.sources.format(name=name),
         "examples": layout.examples,
         "faster": layout.faster,
-        "pins": front_end.channels,
+        "pins": firmware.sensor_channels or front_end.channels,
     }
 
 

@@ -136,6 +136,11 @@ def _notes(recorder: Recorder, rate: float | None, measured: float | None) -> tu
     columns = recorder.reader.columns
     if columns is not None and columns.called:
         notes.append(f"channels {', '.join(columns.own_names)[:300]} are called {', '.join(columns.called)[:300]}")
+    if recorder.reader.in_counts:
+        notes.append(
+            "the values are counts of the board's converter, and keras-kd score takes values in the unit of training: a count "
+            "is features.full_scale / 32768"
+        )
     if len(recorder.paths) > 1:
         notes.append("samples after a restart are in a file of their own")
     return tuple(notes)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from micro.errors import DataError
+from micro.live import forwarded
 from micro.live.columns import Row, apart
 from micro.live.rows import RowReader
 from micro.live.slope import Slope
@@ -269,6 +270,7 @@ class Recorder:
             json_bytes(
                 {
                     **self.about,
+                    **({"unit": forwarded.COUNTS} if self.reader.in_counts else {}),
                     "channels": [] if columns is None else list(columns.channel_names),
                     "begun": _date(self._begun),
                     "ended": _date(time.time()) if ended else None,

@@ -12,7 +12,6 @@ import numpy as np
 from micro.datasets.recording import stream_windows
 from micro.detection.outcome import decided, real_scores
 from micro.errors import DataError, RunError
-from micro.live import forwarded
 from micro.live.columns import RefusedError, Row
 from micro.live.remembered import Remembered
 from micro.live.rows import RowReader
@@ -111,7 +110,7 @@ class LiveScorer:
 
     def _kind(self, reader: RowReader) -> type[np.generic]:
         """Of samples: counts of the converter, where the board says that it sends these, or values in the unit of training."""
-        if reader.forward is None or forwarded.COUNTS not in reader.forward.parts:
+        if not reader.in_counts:
             return np.float32
         if self.firmware.front_end.arithmetic != "fixed":
             raise RefusedError(
@@ -161,7 +160,7 @@ class LiveScorer:
         differs = ""
         if row.window is not None and self._exact:
             self.compared += 1
-            differs = _differing(row.window[1:], tuple(map(int, np.atleast_1d(raw))))
+            differs = differing(row.window[1:], tuple(map(int, np.atleast_1d(raw))))
             self.differing += bool(differs)
         real = real_scores(firmware.decider, outcome.scores[-1:])[0]
         judged = faulty[-1] == 0 and np.ndim(real) == 0
@@ -195,7 +194,7 @@ class LiveScorer:
         )
 
 
-def _differing(said: tuple[int, ...], own: tuple[int, ...]) -> str:
+def differing(said: tuple[int, ...], own: tuple[int, ...]) -> str:
     """Where the board's scores of a window are others."""
     if said == own:
         return ""

@@ -68,6 +68,7 @@ class Evidence:
         tests: Tests that share a check's level.
         logged: Sessions of the log with a score; None where `--every` is not of these alone.
         at_once: Sessions of the log, if one check of all of them would detect a tenfold change; None where it would not.
+        trouble: Why no scores of the log speak for the machine, also where the condition does not tell; None otherwise.
     """
 
     check: DriftCheck
@@ -89,12 +90,13 @@ class Evidence:
     tests: int = 2
     logged: int | None = None
     at_once: int | None = None
+    trouble: str | None = None
 
 
 def advise(evidence: Evidence) -> tuple[Advice, str]:
     """The advice and the reason for it."""
     advice, why = _of_scores(evidence)
-    trouble = trouble_of(evidence.condition, evidence.noun)
+    trouble = trouble_of(evidence.condition, evidence.noun) or evidence.trouble
     if trouble is None:
         return advice, why
     if advice == "retrain":

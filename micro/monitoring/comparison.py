@@ -15,7 +15,7 @@ from micro.monitoring.evidence import condition_of, recalibrated_of
 from micro.monitoring.histograms import monitor_summaries
 from micro.monitoring.learned_log import compare_learned
 from micro.monitoring.log import AnyLog, Log, ModesLog, read_log
-from micro.monitoring.mode_findings import OTHER_MODE, of_modes
+from micro.monitoring.mode_findings import OTHER_MODE, of_modes, trouble_of_all
 from micro.monitoring.result import Monitoring, Options, monitoring_of
 from micro.monitoring.run import MonitoredRun, monitored_run, require_sessions
 from micro.monitoring.seen import Seen, bounds_in, in_bins, of_scores, of_test
@@ -93,8 +93,9 @@ def compare(run: MonitoredRun, path: str | Path, log: AnyLog, options: Options, 
 def _by_mode(run: MonitoredRun, path: str | Path, log: ModesLog, options: Options, seed: int) -> Monitoring:
     """The windows of each operating mode compared with the run's of that mode; modes share the rate of false alarms."""
     rows, every = run.report.by_mode, options["every"]
-    own: Options = {**options, "false_alarm_rate": options["false_alarm_rate"] / len(run.by_mode)}
+    own: Options = {**options, "false_alarm_rate": options["false_alarm_rate"] / max(1, len(run.by_mode))}
     found: dict[str, Monitoring | str] = {}
+    trouble = trouble_of_all(log.windows, log.faults)
     for mode, reference in run.by_mode.items():
         read, threshold = log.by_mode.get(mode), rows[mode].threshold
         assert threshold is not None
@@ -109,7 +110,9 @@ def _by_mode(run: MonitoredRun, path: str | Path, log: ModesLog, options: Option
             )
             checks = watch(reference, read.sessions, features=of_input, seed=seed + mode, **own)
             sides = (reference, of_input, None)
-            found[rows[mode].name] = _compared(run.report, threshold, run.rate, sides, read, checks, own, OTHER_MODE)
+            found[rows[mode].name] = _compared(
+                run.report, threshold, run.rate, sides, read, checks, own, (OTHER_MODE, trouble)
+            )
         except DataError as error:
             found[rows[mode].name] = str(error)
     return of_modes(path, found, log.faults, log.notes)
@@ -158,13 +161,15 @@ def _compared(
     log: Log,
     checks: tuple[DriftCheck, ...],
     options: Options,
-    how: str | None = None,
+    of_mode: tuple[str, str | None] | None = None,
 ) -> Monitoring:
     """What the log shows of the run, by the last check; `side` is the run's: scores of calibration, features, the test.
 
-    `how` says what to do where the threshold of an operating mode should move; None of a run without modes.
+    `of_mode` says of a run with operating modes what to do where the threshold should move, and why no scores speak for the
+    machine, if they do not.
     """
     reference, features, kept = side
+    how, trouble = of_mode or ("recalibrate", None)
     check, end = checks[-1], len(checks) * options["every"]
     start = max(0, end - options["recent"])
     # Where drift was found, all sessions from that check's on are like the machine is now; else the whole log is.
@@ -175,7 +180,7 @@ def _compared(
     tests = 3 if log.columns else 2
     detectable = None if check.drifted else smallest_change(reference, check.sessions, check.level, tests=tests)
     at_once = None
-    if detectable is None and not check.drifted and how is None:
+    if detectable is None and not check.drifted and of_mode is None:
         # One check of all of the log has the level of the first.
         count = len(log.sessions)
         found = smallest_change(reference, count, options["false_alarm_rate"] / 2, tests=tests)
@@ -186,7 +191,7 @@ def _compared(
         medians=(float(np.median(np.concatenate(reference))), float(np.median(latest))),
         reference=len(reference),
         threshold=threshold,
-        trained_threshold=report.trained_threshold if how is None else threshold,
+        trained_threshold=report.trained_threshold if of_mode is None else threshold,
         calibration=len(calibration.scores),
         recalibrated=recalibrated_of(np.concatenate(calibration.scores), rate),
         rate=rate,
@@ -195,13 +200,16 @@ def _compared(
         alarm_chance=alarm_chance([float(np.mean(scores > threshold)) for scores in compared], rate),
         detectable=detectable,
         features=tuple(names[column] for column in log.columns),
-        how=how or "recalibrate",
+        how=how,
         tests=tests,
-        logged=len(log.sessions) if how is None else None,
+        logged=len(log.sessions) if of_mode is None else None,
         at_once=at_once,
+        trouble=trouble,
     )
     seen = _seen(report, threshold, reference, log, features, (start, end), kept)
-    return monitoring_of(evidence, checks, float(np.mean(latest > threshold)), log.notes, calibration, seen)
+    # A run keeps a calibration of all its modes, which that of one cannot replace.
+    kept_sessions = calibration if of_mode is None else None
+    return monitoring_of(evidence, checks, float(np.mean(latest > threshold)), log.notes, kept_sessions, seen)
 
 
 def _nothing_new(

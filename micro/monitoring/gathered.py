@@ -9,7 +9,7 @@ import numpy as np
 
 from micro.monitoring.lines import Rows
 from micro.monitoring.sessions import Session, extend
-from micro.monitoring.statuses import CALIBRATING, LEARNING, chosen, lower, without_faultless
+from micro.monitoring.statuses import CALIBRATING, LEARNING, chosen, plain, without_faultless
 
 
 @dataclass
@@ -32,7 +32,7 @@ class Gathered:
 def gather(gathered: Gathered, rows: Rows, block: int) -> None:
     """Add rows of one device; those of before it learned its machine again are forgotten."""
     if (rows.statuses != "").any():
-        learning = np.flatnonzero(lower(rows.statuses) == LEARNING)
+        learning = np.flatnonzero(plain(rows.statuses) == LEARNING)
         if len(learning):
             before = rows.scores[: learning[-1]]
             both = (*gathered.sessions, *gathered.first)
@@ -42,7 +42,7 @@ def gather(gathered: Gathered, rows: Rows, block: int) -> None:
             gathered.left_out.update([LEARNING] * len(learning))
             rows = chosen(rows, np.arange(len(rows.scores)) > learning[-1])
         rows = without_faultless(rows, gathered.left_out)
-        own = (lower(rows.statuses) == CALIBRATING) if len(rows.statuses) else np.zeros(0, bool)
+        own = (plain(rows.statuses) == CALIBRATING) if len(rows.statuses) else np.zeros(0, bool)
         if own.any():
             calibrating = chosen(rows, own)
             calibrating.sessions[:] = ""

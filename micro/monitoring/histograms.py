@@ -10,11 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from micro.detection.detector import Detector, in_units
-from micro.detection.drift import alarm_chance, smallest_change, watch_histograms
-from micro.detection.learned_record import LearnedRecord
+from micro.detection.drift import DriftCheck, alarm_chance, smallest_change, watch_histograms
 from micro.detection.permutation import Statistic, histogram_distances
 from micro.detection.score_bins import LARGEST, above, bounds_of, counts_of
-from micro.detection.summary import crc_of_learned
 from micro.detection.summary_format import FEATURE_UNIT
 from micro.emission.parameters import made_for_of
 from micro.errors import DataError, RunError
@@ -22,13 +20,14 @@ from micro.monitoring.advice import Condition, Evidence
 from micro.monitoring.binned import median_of, stand_ins, upper_bound_of
 from micro.monitoring.learned_log import HOW
 from micro.monitoring.learned_rate import learned_rate
-from micro.monitoring.mode_findings import OTHER_MODE, of_modes
+from micro.monitoring.learned_summaries import require_record, since_learned
+from micro.monitoring.mode_findings import OTHER_MODE, of_modes, trouble_of_all
 from micro.monitoring.periods import Periods, periods_of
 from micro.monitoring.result import Monitoring, Options, monitoring_of
 from micro.monitoring.run import MonitoredRun
 from micro.monitoring.seen import Seen, of_counts, of_test
 from micro.monitoring.statuses import OFF, UNKNOWN, left_out_notes
-from micro.monitoring.summaries import Summaries, of_mode, read_summaries
+from micro.monitoring.summaries import Summaries, counted_summaries, of_mode, read_summaries
 from micro.runs.baseline import FEATURES, calibration_features, calibration_octaves
 from micro.runs.firmware import Firmware
 from micro.runs.kept_scores import read_scores
@@ -69,27 +68,29 @@ def monitor_summaries(run: MonitoredRun, path: Path, options: Options, seed: int
     made_for = made_for_of(firmware.hops or firmware.front_end, detector, sha256(firmware.deployed))
     read = read_summaries(path, made_for, _inputs(run))
     if firmware.commissioning is not None:
-        _require_record(path, read, run.record)
-        rate = learned_rate(firmware.commissioning, options["false_alarm_rate"])
-        return _compared(run, path, read, _with_itself(path, read, options, rate), options, seed)
+        require_record(path, read, run.record)
+        rate, own = learned_rate(firmware.commissioning, options["false_alarm_rate"]), since_learned(path, read)
+        return _compared(run, path, own, _with_itself(path, own, options, rate), options, seed)
     modes = detector.modes
     if modes is None:
         compared = _with_run(path, read, run.report, detector, run.sessions, _known(run), run.rate)
         return _compared(run, path, read, compared, options, seed)
-    own: Options = {**options, "false_alarm_rate": options["false_alarm_rate"] / len(run.by_mode)}
+    shared: Options = {**options, "false_alarm_rate": options["false_alarm_rate"] / max(1, len(run.by_mode))}
     found: dict[str, Monitoring | str] = {}
+    windows, faults = sum(one.windows for one in read.each), sum(sum(one.faults) for one in read.each)
+    how = OTHER_MODE, trouble_of_all(windows, faults)
     for mode, sessions in run.by_mode.items():
         alarm, clear = modes.thresholds[mode]
         part, name = of_mode(read, mode), modes.ranges.names[mode]
-        of = replace(detector, threshold=alarm, clear_threshold=clear, modes=None)
+        of = replace(detector, threshold=alarm, clear_threshold=clear, modes=None, off_rms=())
         try:
             compared = _with_run(path, part, run.report, of, sessions, _known(run, mode), run.rate)
-            found[name] = _compared(run, path, part, compared, own, seed + mode, OTHER_MODE)
+            found[name] = _compared(run, path, part, compared, shared, seed + mode, how)
         except DataError as error:
             found[name] = str(error)
     off, unknown = (sum(getattr(one.mode, what) for one in read.each if one.mode) for what in ("off", "unknown"))
     notes = (*read.notes, *left_out_notes({OFF: off, UNKNOWN: unknown}))
-    return of_modes(path, found, sum(sum(one.faults) for one in read.each), notes)
+    return of_modes(path, found, faults, notes)
 
 
 def _inputs(run: MonitoredRun) -> int | None:
@@ -112,20 +113,20 @@ def _compared(
     compared: _Compared,
     options: Options,
     seed: int,
-    how: str | None = None,
+    by_mode: tuple[str, str | None] | None = None,
 ) -> Monitoring:
-    """What is found of two groups of periods; `how` says what to do where the threshold of an operating mode should move."""
+    """What is found of two groups of periods.
+
+    `by_mode` says of a run with operating modes what to do where the threshold should move, and why no scores speak for the
+    machine, if they do not.
+    """
     firmware, report, rate = run.firmware, run.report, run.rate
     assert isinstance(firmware.decider, Detector)
     unit, learned = firmware.decider.score.unit, firmware.commissioning is not None
+    how, trouble = by_mode or (HOW if learned else NO_SCORES, None)
     _require_enough(path, len(compared.latest.counts), options["every"])
-    features, names, steps, common = _of_input(compared, firmware)
     before = compared.reference.counts
-    tests = 2 + (features is not None) + bool(common)
-    checks = watch_histograms(before, compared.latest.counts, features=features, common=common, seed=seed, **options)
-    if features is not None and common:
-        # What the levels have in common stands behind them, also where sessions are drawn.
-        features = _with_mean(features[0], common), _with_mean(features[1], common)
+    checks, features, (names, steps), tests = _checked(compared, firmware, options, seed)
     check, end = checks[-1], len(checks) * options["every"]
     start = max(0, end - options["recent"])
     latest = compared.latest.counts[start:end]
@@ -135,27 +136,51 @@ def _compared(
     fractions = compared.latest.fractions_above[judged]
     evidence = Evidence(
         check=check,
-        condition=_condition(read, len(compared.latest.counts)),
+        condition=_condition(read, len(compared.latest.counts), by_mode is not None),
         medians=(median_of(before, compared.threshold, unit), median_of(latest, compared.threshold, unit)),
         reference=len(before),
         threshold=real,
-        trained_threshold=real if learned or how else report.trained_threshold,
+        trained_threshold=real if learned or by_mode else report.trained_threshold,
         calibration=len(rest),
         recalibrated=upper_bound_of(rest.sum(axis=0), compared.threshold, unit, rate),
         rate=rate,
         level=options["false_alarm_rate"],
-        alarms=float(above(compared.latest.counts[judged].sum(axis=0)) / compared.latest.counts[judged].sum()),
+        alarms=_above(compared.latest.counts[judged]),
         alarm_chance=alarm_chance(fractions.tolist(), compared.rate),
         detectable=None if check.drifted else _detectable(compared, check.sessions, check.level, tests),
         features=names,
         noun="period",
-        how=how or (HOW if learned else NO_SCORES),
+        how=how,
         tests=tests,
+        trouble=trouble,
     )
-    alarms = float(above(latest.sum(axis=0)) / latest.sum())
-    test = None if learned or how else of_test(read_scores(run.folder), real)
+    test = None if learned or by_mode else of_test(read_scores(run.folder), real)
     seen = _seen(compared, features or (None, None), unit, (start, end), test, (names, steps), learned)
-    return monitoring_of(evidence, checks, alarms, (*read.notes, *compared.notes), seen=seen)
+    return monitoring_of(evidence, checks, _above(latest), (*read.notes, *compared.notes), seen=seen)
+
+
+def _above(counts: np.ndarray) -> float:
+    """The fraction of all windows above the threshold."""
+    return float(above(counts.sum(axis=0)) / counts.sum())
+
+
+def _checked(
+    compared: _Compared, firmware: Firmware, options: Options, seed: int
+) -> tuple[
+    tuple[DriftCheck, ...],
+    tuple[np.ndarray, np.ndarray] | None,
+    tuple[tuple[str, ...], np.ndarray | None],
+    int,
+]:
+    """The checks made; means of the input of both groups of periods, their names and the least that each can tell; and of how
+    many tests a check is."""
+    features, names, steps, common = _of_input(compared, firmware)
+    counts = compared.reference.counts, compared.latest.counts
+    checks = watch_histograms(*counts, features=features, common=common, seed=seed, **options)
+    if features is not None and common:
+        # What the levels have in common stands behind them, also where sessions are drawn.
+        features = _with_mean(features[0], common), _with_mean(features[1], common)
+    return checks, features, (names, steps), 2 + (features is not None) + bool(common)
 
 
 def _seen(
@@ -198,7 +223,9 @@ def _with_run(
     starts = set(read.starts)
     former = next((n for n, one in enumerate(each) if one.threshold == detector.threshold), len(each))
     if former and report.recalibration is not None and former < len(each):
-        notes.append(f"{_counted(former)} with the threshold of before the recalibration {was(former)} skipped")
+        notes.append(
+            f"{counted_summaries(former)} with the threshold of before the recalibration {was(former)} skipped"
+        )
         each, starts = each[former:], {place - former for place in starts}
     other = next((one for one in each if one.threshold != detector.threshold), None)
     if other is not None:
@@ -207,7 +234,7 @@ def _with_run(
             "run that the device's parameters are from"
         )
     block = int(np.median([len(scores) for scores in sessions]))
-    periods, more = periods_of(each, starts, block)
+    periods, more = periods_of(each, starts, block, off=any(detector.off_rms) and detector.modes is None)
     integers = [
         np.minimum(in_units(scores, detector.score.unit), LARGEST).round().astype(np.int64) for scores in sessions
     ]
@@ -220,42 +247,16 @@ def _with_run(
 
 
 def _with_itself(path: Path, read: Summaries, options: Options, rate: float) -> _Compared:
-    """The first summaries after a device has learned its machine for the last time, and all after them."""
-    last = read.each[-1].learned
-    if last is None:
-        raise DataError(f"{path}: the summaries are of firmware without commissioning, and the run has it")
-    if last.phase != last.phase.WATCHING:
-        why = "" if not last.refusal else f": it refused the machine ({last.refusal.name}, place {last.place})"
-        raise DataError(f"{path}: by its last summary the device is in phase {last.phase.name}{why}")
-    start = len(read.each)
-    while start and read.each[start - 1].learned == last and read.each[start - 1].threshold == read.each[-1].threshold:
-        start -= 1
-    each, notes = read.each[start:], []
-    if start:
-        notes.append(
-            f"{_counted(start)} of before the device learned its machine for the last time {was(start)} skipped"
-        )
-    scored = [one.windows for one in each if one.windows]
-    periods, more = periods_of(each, {place - start for place in read.starts}, int(np.median(scored or [1])))
+    """The first summaries of a device that has learned its machine, and all after them."""
+    each, scored = read.each, [one.windows for one in read.each if one.windows]
+    periods, notes = periods_of(each, set(read.starts), int(np.median(scored or [1])))
     # Twice as many as a check compares, or exchanges of them would soon be too few for the level of later checks.
     first = 2 * options["recent"]
     _require_enough(path, len(periods.counts) - first, options["every"], first)
     integers = [stand_ins(counts, each[0].threshold) for counts in periods.counts[:first]]
-    notes.append(f"compared with the first {first} periods after the device had learned its machine")
+    note = f"compared with the first {first} periods after the device had learned its machine"
     before, latest = periods.part(slice(first)), periods.part(slice(first, None))
-    return _Compared(before, integers, latest, each[0].threshold, rate, (*notes, *more))
-
-
-def _require_record(path: Path, read: Summaries, record: LearnedRecord | None) -> None:
-    """DataError where a record was given that is not of what the device of the last summary has learned."""
-    last = read.each[-1].learned
-    if record is None or last is None or last.phase != last.phase.WATCHING:
-        return
-    if last.crc != crc_of_learned(record.learned, record.threshold):
-        raise DataError(
-            f"{path}: the last summary is of other learned parameters than the record that was given: of another device, or "
-            "the device has learned again since"
-        )
+    return _Compared(before, integers, latest, each[0].threshold, rate, (note, *notes))
 
 
 def _of_input(
@@ -284,19 +285,24 @@ def _of_input(
         return None, (), None, []
     before, after, names, steps = zip(*known)
     joined = np.concatenate(before, axis=1), np.concatenate(after, axis=1)
-    told, least = tuple(itertools.chain(*names)), np.concatenate(steps)
+    named, least = tuple(itertools.chain(*names)), np.concatenate(steps)
     if known[-1] is not sides[1]:
-        return joined, told, least, []
-    first = len(told) - 2 * count
-    return joined, (*told, ALL_LEVELS), np.append(least, LEVEL_UNIT), list(range(first, first + count))
+        return joined, named, least, []
+    first = len(named) - 2 * count
+    return joined, (*named, ALL_LEVELS), np.append(least, LEVEL_UNIT), list(range(first, first + count))
 
 
 def _with_mean(columns: np.ndarray, some: Sequence[int]) -> np.ndarray:
     return np.column_stack([columns, columns[:, list(some)].mean(axis=1)])
 
 
-def _condition(read: Summaries, periods: int) -> Condition:
-    """Faults of all summaries, those of them with more faults than scores, and the windows."""
+def _condition(read: Summaries, periods: int, by_mode: bool) -> Condition:
+    """Faults of all summaries, those of them with more faults than scores, and the windows.
+
+    Of a single operating mode no faults: the summaries of the first have those of all modes.
+    """
+    if by_mode:
+        return Condition(sum(one.windows for one in read.each), 0, periods)
     dead = [f"summary {one.sequence}" for one in read.each if sum(one.faults) > one.windows]
     faults = sum(sum(one.faults) for one in read.each)
     return Condition(sum(one.windows for one in read.each), faults, periods, dead)
@@ -309,10 +315,6 @@ def _require_enough(path: Path, count: int, every: int, first: int = 0) -> None:
             f"{path}: {counted(max(0, count), 'period')} as long as a session of calibration{behind}, but a check takes "
             f"{every}; wait for more summaries"
         )
-
-
-def _counted(count: int) -> str:
-    return f"{count:,} {'summary' if count == 1 else 'summaries'}"
 
 
 def _detectable(compared: _Compared, recent: int, level: float, tests: int) -> float | None:

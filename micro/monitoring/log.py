@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import overload
@@ -65,11 +65,13 @@ class ModesLog:
 
     Attributes:
         by_mode: Of each mode with scores its windows, or why these are none to compare.
+        windows: With a score, of all modes.
         faults: Rows without a score, as the sensor was at fault.
         notes: What was skipped or assumed, in words.
     """
 
     by_mode: Mapping[int, Log | DataError]
+    windows: int
     faults: int
     notes: tuple[str, ...]
 
@@ -141,7 +143,7 @@ def read_log(
         raise DataError(
             f"{path} has no row of device {excerpt(device)}, but of {', '.join(named) or 'none that is named'}"
         )
-    return _log(file, file.only() if device is None else file.devices[device])
+    return _log(file, file.only()) if device is None else _noted(_log(file, file.devices[device]), file)
 
 
 def read_each(
@@ -159,7 +161,7 @@ def read_each(
     found: dict[str, AnyLog | DataError] = {}
     for name in file.named:
         try:
-            found[name] = _log(file, file.devices[name])
+            found[name] = _noted(_log(file, file.devices[name]), file)
         except DataError as error:
             found[name] = error
     return found
@@ -188,21 +190,33 @@ def _file(path: Path, unit: float | None, block: int, modes: LoggedModes | None)
             if len(skipped) < MOST_SKIPPED or rows.text.startswith(SELF_TEST):
                 skipped.append(rows)
             continue
-        names, places = np.unique(rows.devices, return_index=True)
-        before = len(devices)
-        for name, place in sorted(zip(names.tolist(), places.tolist()), key=lambda each: each[1]):
-            first_rows.setdefault(name, int(rows.numbers[place]))
+        parts, before = _by_device(rows), len(devices)
+        for name, part in parts.items():
+            first_rows.setdefault(name, int(part.numbers[0]))
         if "" in first_rows and len(first_rows) == 2 and before < 2:
             whole = copy.deepcopy(next(iter(devices.values()), kind()))
         whole = None if len(first_rows) > 2 else whole
         if whole is not None:
             add(whole, rows)
-        for name in first_rows:
-            which = rows.devices == name
-            if which.any():
-                add(devices.setdefault(name, kind()), rows if which.all() else chosen(rows, which))
+        for name, part in parts.items():
+            add(devices.setdefault(name, kind()), part)
         columns = rows.columns or columns
     return _File(path, block, modes, columns, devices, first_rows, whole, skipped, lines)
+
+
+def _by_device(rows: Rows) -> dict[str, Rows]:
+    """The rows of each device, in the order in which devices occur."""
+    names, places, devices = np.unique(rows.devices, return_index=True, return_inverse=True)
+    if len(names) == 1:
+        return {str(names[0]): rows}
+    own = np.split(np.argsort(devices, kind="stable"), np.cumsum(np.bincount(devices))[:-1])
+    return {str(names[n]): chosen(rows, own[n]) for n in np.argsort(places)}
+
+
+def _rows_of(gathered: Gathered | GatheredModes) -> int:
+    """How many rows were gathered."""
+    parts = [gathered] if isinstance(gathered, Gathered) else list(gathered.by_mode.values())
+    return sum(one.windows + one.faults for part in parts for one in (*part.sessions, *part.first))
 
 
 def _rows(path: Path, unit: float | None) -> Iterator[Rows | Skipped]:
@@ -230,14 +244,23 @@ def _log(file: _File, gathered: Gathered | GatheredModes) -> AnyLog:
                 by_mode[mode] = _of_one(file, own, file.modes.blocks[mode])
             except DataError as error:
                 by_mode[mode] = error
-    faults = sum(session.faults for own in gathered.by_mode.values() for session in own.sessions)
+    sessions = [session for own in gathered.by_mode.values() for session in own.sessions]
+    windows, faults = sum(session.windows for session in sessions), sum(session.faults for session in sessions)
     without = sum(
         s.windows for mode, own in gathered.by_mode.items() if mode not in file.modes.blocks for s in own.sessions
     )
     notes = left_out_notes(gathered.left_out)
     if without:
         notes.append(f"{counted(without, 'window')} of modes without a threshold {was(without)} left out")
-    return ModesLog(by_mode, faults, tuple(notes))
+    return ModesLog(by_mode, windows, faults, tuple(notes))
+
+
+def _noted(log: AnyLog, file: _File) -> AnyLog:
+    """The log of a named device, with a note on rows that name none."""
+    rows = _rows_of(file.devices.get("", Gathered()))
+    if not rows:
+        return log
+    return replace(log, notes=(*log.notes, f"{counted(rows, 'row')} without a device {was(rows)} left out"))
 
 
 def _of_one(file: _File, gathered: Gathered, block: int) -> Log:

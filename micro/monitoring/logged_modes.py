@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,6 +17,8 @@ from micro.monitoring.statuses import chosen, without_faultless
 
 # In place of a mode: rows without a score, whose mode a device does not tell.
 NO_MODE = -1
+# Programs write integers so in a column with missing values.
+_POINT = re.compile(r"\.0+$")
 
 
 @dataclass(frozen=True)
@@ -35,8 +38,9 @@ class LoggedModes:
         found = np.full(len(rows.numbers), NO_MODE)
         for cell in set(rows.modes.tolist()):
             own = rows.modes == cell
-            if cell in known:
-                found[own] = known[cell]
+            name = cell if cell in known else _POINT.sub("", cell)
+            if name in known:
+                found[own] = known[name]
                 continue
             wrong = own & np.isfinite(rows.scores) if cell == "" else own
             if wrong.any():

@@ -7,12 +7,19 @@ from dataclasses import replace
 from pathlib import Path
 
 from micro.errors import DataError
+from micro.monitoring.advice import Condition, trouble_of
 from micro.monitoring.result import Monitoring
+from micro.support.wording import counted
 
 # The worst comes last.
 ADVICES = ("steady", "doubtful", "recalibrate", "retrain")
 # What to do where the threshold of a mode should move.
 OTHER_MODE = "run it again with more recordings of this mode"
+
+
+def trouble_of_all(windows: int, faults: int) -> str | None:
+    """Why the scores of no mode speak for the machine: without a score a window is of no mode, so that faults count for all."""
+    return trouble_of(Condition(windows, faults, 1), "session") if faults else None
 
 
 def of_modes(path: str | Path, found: Mapping[str, Monitoring | str], faults: int, more: Sequence[str]) -> Monitoring:
@@ -25,10 +32,9 @@ def of_modes(path: str | Path, found: Mapping[str, Monitoring | str], faults: in
     """
     compared = {name: each for name, each in found.items() if isinstance(each, Monitoring)}
     if not compared:
-        raise DataError(
-            "; ".join(f"mode {name}: {why}" for name, why in found.items())
-            or f"{path}: the run has no mode with a threshold"
-        )
+        at_fault = f"; in {counted(faults, 'window')} the sensor was at fault" if faults else ""
+        each = "; ".join(f"mode {name}: {why}" for name, why in found.items())
+        raise DataError(f"{each}{at_fault}" if found else f"{path}: the run has no mode with a threshold")
     name = max(compared, key=lambda name: ADVICES.index(compared[name].advice))
     worst = compared[name]
     windows = sum(each.windows for each in compared.values())

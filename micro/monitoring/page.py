@@ -46,9 +46,10 @@ NEXT: dict[Advice, str] = {
 
 @dataclass(frozen=True)
 class Section:
-    """One device on the page: what was found, in sentences, with its charts; or why nothing could be."""
+    """One device on the page, or one of its operating modes: what was found, in sentences, with its charts and notes; or why
+    nothing could be."""
 
-    device: str
+    title: str
     found: Monitoring | None
     grade: str
     headline: str
@@ -56,6 +57,7 @@ class Section:
     charts: tuple[dict[str, str], ...]
     moved: tuple[tuple[str, float], ...]
     command: str
+    notes: tuple[str, ...]
 
 
 def render_monitoring(run: str, log: str, devices: Mapping[str, Monitoring | str]) -> bytes:
@@ -66,8 +68,23 @@ def render_monitoring(run: str, log: str, devices: Mapping[str, Monitoring | str
         devices: What was found of each by its name, '' of a log that names none; an error's words where it could not be read.
     """
     with drawing():
-        sections = [_section(name, found, _command(run, log, name)) for name, found in devices.items()]
-    return page("micro.monitoring", "monitor.html.j2", run=run, log=log, sections=sections, next_steps=NEXT)
+        sections = [
+            each for name, found in devices.items() for each in _sections(name, found, _command(run, log, name))
+        ]
+    more = {"devices": len(devices), "next_steps": NEXT}
+    return page("micro.monitoring", "monitor.html.j2", run=run, log=log, sections=sections, **more)
+
+
+def _sections(device: str, found: Monitoring | str, command: str) -> list[Section]:
+    """That of a device; of a run with operating modes one for each, of which the first has the notes of all."""
+    name = f"Device {device}" if device else ""
+    if isinstance(found, str) or not found.by_mode:
+        return [_section(name, found, command, () if isinstance(found, str) else found.notes)]
+    before = f"{name}, mode" if name else "Mode"
+    return [
+        _section(f"{before} {mode}", each, command, () if place else found.notes)
+        for place, (mode, each) in enumerate(found.by_mode.items())
+    ]
 
 
 def _command(run: str, log: str, device: str) -> str:
@@ -76,9 +93,9 @@ def _command(run: str, log: str, device: str) -> str:
     return shlex.join(["keras-kd", "monitor", run, log, *chosen, "--recalibrate", "NEW"])
 
 
-def _section(device: str, found: Monitoring | str, command: str) -> Section:
+def _section(title: str, found: Monitoring | str, command: str, notes: tuple[str, ...]) -> Section:
     if isinstance(found, str):
-        return Section(device, None, "doubtful", "Not compared", (found,), (), (), command)
+        return Section(title, None, "doubtful", "Not compared", (found,), (), (), command, notes)
     seen = found.seen
     drawn: list[dict[str, str] | None] = []
     if seen is not None:
@@ -86,12 +103,11 @@ def _section(device: str, found: Monitoring | str, command: str) -> Section:
     charts = []
     for each in drawn:
         if each is not None:
-            file = f"{_file_name(device)}_{each['file']}" if device else each["file"]
+            file = f"{_file_name(title.removeprefix('Device '))}_{each['file']}" if title else each["file"]
             charts.append({**each, "file": file})
     head = HEADLINES[found.advice]
-    return Section(
-        device, found, GRADES[found.advice], head, tuple(sentences(found)), tuple(charts), tuple(_moved(seen)), command
-    )
+    says, moved = tuple(sentences(found)), tuple(_moved(seen))
+    return Section(title, found, GRADES[found.advice], head, says, tuple(charts), moved, command, notes)
 
 
 def sentences(found: Monitoring) -> list[str]:
@@ -118,10 +134,8 @@ def sentences(found: Monitoring) -> list[str]:
             else f"No input feature moved by {FAR:g} standard deviations of {seen.noun}s."
         )
     noun = "session" if seen is None else seen.noun
-    said.append(
-        f"{counted(found.windows, 'window')} in {counted(found.sessions, noun)}, {found.faults:,} without a score as the "
-        "sensor was at fault."
-    )
+    faults = f", {found.faults:,} without a score as the sensor was at fault" if found.faults else ""
+    said.append(f"{counted(found.windows, 'window')} in {counted(found.sessions, noun)}{faults}.")
     why = f"Why: {found.why}."
     return [why, *said] if found.advice == "doubtful" else [*said, why]
 

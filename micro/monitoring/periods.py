@@ -57,8 +57,13 @@ def whole(each: Sequence[np.ndarray | None], what: str, notes: list[str]) -> np.
     return np.stack(known) if known and len(known) == len(each) else None
 
 
-def periods_of(each: Sequence[Summary], starts: set[int], block: int) -> tuple[Periods, list[str]]:
-    """Summaries as periods: those with fewer windows than `block` are joined with the next ones of the same start."""
+def periods_of(
+    each: Sequence[Summary], starts: set[int], block: int, *, off: bool = False
+) -> tuple[Periods, list[str]]:
+    """Summaries as periods: those with fewer windows than `block` are joined with the next ones of the same start.
+
+    With `off` windows in which the machine was off are in no other count of a summary: of a detector with `off_rms`, no modes.
+    """
     counts: list[np.ndarray] = []
     means: list[np.ndarray | None] = []
     octaves: list[np.ndarray | None] = []
@@ -82,6 +87,7 @@ def periods_of(each: Sequence[Summary], starts: set[int], block: int) -> tuple[P
         )
     uncounted = sum(one.uncounted for one in each)
     if uncounted:
-        notes.append(f"windows that the device could not count: {uncounted:,}")
+        what = "are in no other count, as those with the machine off" if off else "the device could not count"
+        notes.append(f"windows that {what}: {uncounted:,}")
     sides = (whole(means, "features", notes), whole(octaves, "levels of the samples", notes))
     return Periods(np.array(counts, np.int64).reshape(len(counts), BINS), *sides), notes

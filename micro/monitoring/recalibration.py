@@ -84,6 +84,11 @@ def _detector_and_threshold(
         )
     if monitoring.advice != "recalibrate" or monitoring.recalibrated is None:
         raise RunError(f"nothing to recalibrate: {monitoring.advice}: {monitoring.why}")
+    if report.commissioning is not None:
+        raise RunError(
+            f"{folder} has [commissioning]: each device learns its own threshold, so that the run has none to recalibrate; "
+            "give what the device has learned (--parameters learned.bin), and --recalibrate names a new record for it"
+        )
     if monitoring.threshold != report.threshold:
         raise RunError(f"{folder} is not the run that was monitored: its threshold is {report.threshold:.6g}")
     if monitoring.calibration is None:

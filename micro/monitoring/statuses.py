@@ -34,15 +34,15 @@ def without_faultless(rows: Rows, left_out: Counter[str]) -> Rows:
     """Rows without those that have no score though the sensor is in order, which are counted by status."""
     if not (rows.statuses != "").any():
         return rows
-    statuses = lower(rows.statuses)
+    statuses = plain(rows.statuses)
     out = np.isin(statuses, list(NOT_FAULTS)) & ~np.isfinite(rows.scores)
     left_out.update(statuses[out].tolist())
     return chosen(rows, ~out) if out.any() else rows
 
 
-def lower(statuses: np.ndarray) -> np.ndarray:
-    """The statuses in lower case, (n,) str."""
-    return np.char.lower(statuses.astype(str))
+def plain(statuses: np.ndarray) -> np.ndarray:
+    """The statuses in lower case and with spaces, (n,) str: `keras-kd record --scores` writes 'machine_off'."""
+    return np.char.replace(np.char.lower(statuses.astype(str)), "_", " ")
 
 
 def left_out_notes(left_out: Mapping[str, int]) -> list[str]:

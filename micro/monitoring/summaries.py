@@ -93,16 +93,17 @@ def read_summaries(path: str | Path, made_for: MadeFor | None = None, features: 
     starts, lost = _order(path, read, places)
     notes = []
     if repeats:
-        notes.append(f"{_counted(repeats)} came twice")
+        notes.append(f"{counted_summaries(repeats)} came twice")
     if lost:
-        notes.append(f"by their numbers, {_counted(lost)} never came")
+        notes.append(f"by their numbers, {counted_summaries(lost)} never came")
     if starts:
         often = "once" if len(starts) == 1 else f"{len(starts)} times"
         notes.append(f"the numbers begin again {often}: taken for restarts of one device")
     return Summaries(tuple(read), tuple(starts), tuple(notes))
 
 
-def _counted(count: int) -> str:
+def counted_summaries(count: int) -> str:
+    """A number of summaries, in words."""
     return f"{count:,} {'summary' if count == 1 else 'summaries'}"
 
 

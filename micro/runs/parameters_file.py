@@ -23,12 +23,19 @@ from micro.tflite.graph import read
 
 # The ending of the file in a recalibrated run's firmware folder.
 PARAMETERS = "_parameters.bin"
+# By whether a record has the device's own sensor; None where the firmware takes none from it.
+SENSOR_SAYS = {
+    None: "",
+    True: ", with the device's own sensor",
+    False: ", and the sensor of training in place of a device's own, as no --sensor was given",
+}
 
 
 @dataclass(frozen=True)
 class Update:
     """What a record changes in a device: thresholds in real units, of operating modes one each (NaN of a mode without one), and
-    how many of the features get another scaling.
+    how many of the features get another scaling; `own_sensor` is whether the record has the device's own sensor, None of
+    firmware that takes none from it.
 
     Examples:
         >>> from pathlib import Path
@@ -43,13 +50,14 @@ class Update:
     threshold: float | tuple[float, ...]
     rescaled: int
     features: int
+    own_sensor: bool | None = None
 
     @property
     def says(self) -> str:
         """What changes, in words."""
         before, after = spelled(self.former_threshold), spelled(self.threshold)
         threshold = f"threshold {after} as it was" if before == after else f"threshold {before} to {after}"
-        return f"{threshold}, scaling of {self.rescaled} of {counted(self.features, 'feature')}"
+        return f"{threshold}, scaling of {self.rescaled} of {counted(self.features, 'feature')}{SENSOR_SAYS[self.own_sensor]}"
 
 
 def update_parameters(
@@ -90,7 +98,8 @@ def update_parameters(
     ]
     path = write_bytes(out, made.to_bytes())
     rescaled = sum(one != other for one, other in pairs)
-    return Update(path, counter, real_threshold(old), real_threshold(new), rescaled, len(pairs))
+    own_sensor = None if old.sensor_channels is None else sensor is not None
+    return Update(path, counter, real_threshold(old), real_threshold(new), rescaled, len(pairs), own_sensor)
 
 
 def sensor_of(firmware: Firmware, file: str | Path, firmware_from: str) -> MountedSensor:

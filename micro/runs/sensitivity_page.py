@@ -118,11 +118,13 @@ def _verdict(rows: Sequence[Sensitivity], score_name: str) -> list[str]:
         return ["No change of a single layer saves flash."]
     free = [row for row in saving if row.lost <= 0]
     best = max(free, key=lambda row: row.flash_saved) if free else min(saving, key=lambda row: row.lost)
-    costs = f"at no loss of {score_name}" if free else f"for {best.lost:.3g} of {score_name}"
     first = (
-        "Most flash is saved at no loss in" if free else "Every change that saves flash costs something; the least in"
+        f"Most flash is saved at no loss of {score_name} in"
+        if free
+        else "Every change that saves flash costs something; the least in"
     )
-    said = [f"{first} layer {best.layer}: {describe(best)} save {best.flash_saved:,} bytes {costs}."]
+    costs = "" if free else f" for {best.lost:.3g} of {score_name}"
+    said = [f"{first} layer {best.layer}: {describe(best)} save {best.flash_saved:,} bytes{costs}."]
     worst = max(rows, key=lambda row: row.lost)
     if worst.lost > 0:
         said.append(f"Layer {worst.layer} bears least: {describe(worst)} cost {worst.lost:.3g} of {score_name}.")

@@ -80,7 +80,8 @@ def run_held(
     try:
         teller.say("reading data", 0.0)
         data = checked_data(config)
-        teller.say(f"takes {in_words(estimated_seconds(config, data[0], len(data)))}", 0.01)
+        whole = "as a whole " if resume else ""
+        teller.say(f"takes {whole}{in_words(estimated_seconds(config, data[0], len(data)))}", 0.01)
         teller.say("starting TensorFlow", 0.01)
         import_frameworks()
         from micro.runs import pipeline

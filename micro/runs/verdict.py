@@ -8,7 +8,7 @@ from typing import Any, Literal
 Grade = Literal["good", "doubtful", "inconclusive", "unusable"]
 # The gravest last. Of an inconclusive test nothing is known that would speak for the student, whatever else is doubtful.
 GRADES: tuple[Grade, ...] = ("good", "doubtful", "inconclusive", "unusable")
-# With which a command ends that was told to be strict.
+# Verdicts for which `--strict` ends a command with another exit code.
 REFUSED: tuple[Grade, ...] = ("inconclusive", "unusable")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 import zipfile
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route
 
 from micro.firmware.boards import BOARDS
+from micro.runs.score_files import NOT_JUDGED
 from micro.studio import access, jobs, live, recordings, runs, threshold
 from micro.studio.configs import with_setting
 from micro.studio.requests import answered, body_of
@@ -136,11 +137,8 @@ def _misjudged(space: Workspace) -> Handler:
         windows, wrong = _tested_windows(space, name), []
         for window in windows:
             origin = _origin(str(window.get("file")), states)
-            state, result = states.get(origin), window.get("result")
-            said = {"alarm": "faulty", "ok": "healthy"}.get(str(result), result)
-            if limit is not None and isinstance(window.get("score"), int | float):
-                said = "faulty" if window.get("above_threshold") else "healthy"
-            if state is not None and said != state:
+            state, said = states.get(origin), said_of(window, judged=limit is not None)
+            if None not in (state, said) and said != state:
                 far = abs(window["score"] - limit) if limit is not None and window.get("score") is not None else 0.0
                 wrong.append({**window, "file": origin, "is": state, "said": said, "far": far})
         wrong.sort(key=lambda each: -each["far"])
@@ -151,7 +149,6 @@ def _misjudged(space: Workspace) -> Handler:
             "job": None if job is None else job.to_plain(),
             "can_score": bool(_tested_files(space, name)),
             "recordings": recordings_of(space, name),
-            "seconds": threshold.seconds_of(report, "window"),
             "channels": (report.get("data") or {}).get("channels") or [],
         }
 
@@ -159,6 +156,23 @@ def _misjudged(space: Workspace) -> Handler:
         return JSONResponse(await run_in_threadpool(found, checked_name(request.path_params["name"])))
 
     return handle
+
+
+def said_of(window: Mapping[str, Any], *, judged: bool) -> object:
+    """What a scored window is taken for: a state where it is `judged` by a threshold, else a class; None where the machine is
+    off or its operating mode unknown.
+
+    Examples:
+        >>> from micro.studio.outcome import said_of
+        >>> said_of({"result": "ok", "score": 3.0, "above_threshold": True}, judged=True)
+        'faulty'
+    """
+    result = window.get("result")
+    if result in NOT_JUDGED.values():
+        return None
+    if judged and isinstance(window.get("score"), int | float):
+        return "faulty" if window.get("above_threshold") else "healthy"
+    return {"alarm": "faulty", "ok": "healthy"}.get(str(result), result)
 
 
 def _with_threshold(space: Workspace) -> Handler:

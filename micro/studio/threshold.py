@@ -24,14 +24,13 @@ GRAIN = 2**40
 
 @dataclass(frozen=True)
 class Counting:
-    """How windows become an alarm, seconds from one window to the next, and of a window; None where the rate is not known."""
+    """How windows become an alarm, and seconds from one window to the next; None where the rate is not known."""
 
     min_hits: int
     history: int
     clear_after: int
     clear: float
     hop_seconds: float | None
-    window_seconds: float | None
 
 
 def why_fixed(report: Mapping[str, Any]) -> str | None:
@@ -46,10 +45,10 @@ def why_fixed(report: Mapping[str, Any]) -> str | None:
     return None
 
 
-def seconds_of(report: Mapping[str, Any], key: str) -> float | None:
-    """Seconds of a window or a hop of a run; None where its rate is not known."""
+def hop_seconds_of(report: Mapping[str, Any]) -> float | None:
+    """Seconds from one window of a run to the next; None where its rate is not known."""
     rate, features = (report.get("data") or {}).get("sample_rate"), report.get("features") or {}
-    count = features.get(key)
+    count = features.get("hop")
     if not isinstance(rate, int | float) or rate <= 0 or not isinstance(count, int | float):
         return None
     return count * (features.get("decimate") or 1) / rate
@@ -66,7 +65,7 @@ def counting_of(report: Mapping[str, Any]) -> Counting:
         raise DataError(fixed)
     clear = detector["clear_threshold"] / detector["threshold"] if detector.get("threshold") else 1.0
     counted = (detector["min_hits"], detector["history"], detector.get("clear_after", 1), min(1.0, clear))
-    return Counting(*counted, seconds_of(report, "hop"), seconds_of(report, "window"))
+    return Counting(*counted, hop_seconds_of(report))
 
 
 def moved(folder: Path, report: Mapping[str, Any], scored: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -105,8 +104,8 @@ def moved(folder: Path, report: Mapping[str, Any], scored: Sequence[Mapping[str,
 
 @dataclass(frozen=True)
 class Scored:
-    """Windows of a recording that have a score, in order: that, and the seconds at which each begins, NaN where no rate is
-    known; both (n,). Windows at fault, or with the machine off, lie between them."""
+    """Windows of a recording that have a score, in order: that, and the seconds at which each ends, NaN where no rate is known;
+    both (n,). Windows at fault, or with the machine off, lie between them."""
 
     scores: np.ndarray
     seconds: np.ndarray
@@ -117,7 +116,7 @@ def _by_file(scored: Sequence[Mapping[str, Any]]) -> list[Scored]:
     found: dict[str, list[tuple[float, float]]] = {}
     for window in scored:
         if isinstance(window.get("score"), int | float):
-            seconds = window.get("begin")
+            seconds = window.get("end")
             at = float(seconds) if isinstance(seconds, int | float) else np.nan
             found.setdefault(str(window["file"]), []).append((float(window["score"]), at))
     return [Scored(*np.array(rows).T) for rows in found.values()]
@@ -134,9 +133,7 @@ def _at(
     begun = sum(len(_alarms(each, threshold, counting)) for each in sessions)
     firsts = [each.seconds[_alarms(each.scores, threshold, counting)[:1]] for each in faulty]
     found = [first[0] for first in firsts if len(first)]
-    window = counting.window_seconds
-    # A window is judged at its end.
-    delay = float(np.median(found)) + window if found and window is not None and np.isfinite(found).all() else None
+    delay = float(np.median(found)) if found and np.isfinite(found).all() else None
     return {
         "windows_above": float((healthy > threshold).mean()),
         "alarms_a_day": None if seconds is None else begun / seconds * DAY,

@@ -52,20 +52,20 @@ class FalseAlarms:
     """Healthy test windows above the threshold, of how many, and the ends of the exact interval of their rate.
 
     Attributes:
-        told: Whether that is enough to say how often the detector raises false alarms.
+        decides: Whether that is enough to say how often the detector raises false alarms.
     """
 
     count: int
     windows: int
     low: float
     high: float
-    told: bool
+    decides: bool
 
 
 def false_alarms_of(report: RunReport) -> FalseAlarms | None:
     """What a report's test says of a detector's false alarms; None without a healthy window, and of other tasks.
 
-    It is told where the rate is surely as high as asked or higher, or surely not much higher.
+    It decides where the rate is surely as high as asked or higher, or surely not much higher.
     """
     if report.task != "anomaly":
         return None
@@ -73,8 +73,8 @@ def false_alarms_of(report: RunReport) -> FalseAlarms | None:
     if not windows:
         return None
     asked, (low, high) = report.false_alarm_rate or 0.0, interval(count, windows)
-    told = low > asked or (high <= shown_below(asked) and count / windows <= ABOVE * asked)
-    return FalseAlarms(count, windows, low, high, told)
+    decides = low > asked or (high <= shown_below(asked) and count / windows <= ABOVE * asked)
+    return FalseAlarms(count, windows, low, high, decides)
 
 
 def _unknown_modes(report: RunReport) -> Iterator[Reason]:
@@ -97,7 +97,7 @@ def _false_alarms(report: RunReport, healthy: Rows) -> Iterator[Reason]:
     assert found is not None
     count, windows, low, limit = found.count, found.windows, found.low, far_above(asked)
     seen = f"{count:,} of {windows:,} healthy test windows {are(count)} above the threshold: "
-    if not found.told:
+    if not found.decides:
         yield Reason(
             "inconclusive",
             f"too few healthy windows to tell ({windows:,})",

@@ -118,13 +118,13 @@ async function score(name) {
     counts.set(window.result, (counts.get(window.result) ?? 0) + 1);
     if (window.score === null) return;
     if (!series.has(key)) series.set(key, { name: key, at: [], values: [] });
-    series.get(key).at.push(window.seconds ?? n);
+    series.get(key).at.push(window.end ?? n);
     series.get(key).values.push(window.score);
   });
   const shown = [...series.values()].slice(0, 6);
   if (shown.length) {
     const says = `Scores of ${scores.length} windows of ${results.size} files`;
-    const chart = lines(shown, { xTitle: "s", yTitle: "score", says });
+    const chart = lines(shown, { xTitle: scores.every((window) => window.end === null) ? "window" : "s", yTitle: "score", says });
     one("try-chart").replaceChildren(chart.svg);
     one("try-says").textContent = `${says}.`;
     one("try-figure").hidden = false;
