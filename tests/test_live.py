@@ -262,7 +262,7 @@ def test_what_cannot_be_recorded_is_said(tmp_path, content, wanted, says):
         (b"vib\n12,5\n", {}, "below the one name 'vib' '12,5' reads as numbers with a decimal comma: send '12.5'"),
         (b"a,b\n1,5,2,5\n", {}, "below 2 names '1,5,2,5' reads as numbers with a decimal comma: send '1.5;2.5'"),
         (b"12,5\n", {"channels": ("vib",)}, "name all of them, or '12,5' reads as numbers with a decimal comma"),
-        (b"0,4635;-0,1907\n", {}, "'0,4635;-0,1907' has decimal commas; .* send '0.4635;-0.1907'"),
+        (b"0,4635;-0,1907\n", {}, "'0,4635;-0,1907' has decimal commas; send decimal points: '0.4635;-0.1907'"),
         (b"a;b\n0,4635;3\n", {}, "has decimal commas"),
         (b"0,5\t3\n", {}, "has decimal commas"),
         (b"0,5 1,5\n", {}, "has decimal commas"),

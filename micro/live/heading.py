@@ -104,6 +104,14 @@ def decimal_comma(cells: Sequence[str]) -> str:
     )
 
 
+def fits_no_header(text: str, cells: Sequence[str], names: Sequence[str]) -> str:
+    """What is wrong with rows that have another number of cells than there are names above them."""
+    return (
+        f"{quoted(text)} has {len(cells)} fields, and the line above names {len(names)}: {', '.join(names)[:200]}; let it name "
+        "each field, or name all of them by --channels"
+    )
+
+
 def quoted(text: str) -> str:
     """The beginning of a text, as a message has it."""
     return repr(text if len(text) <= QUOTED else f"{text[:QUOTED]}...")

@@ -107,9 +107,7 @@ class RowReader:
             return None
         pointed = heading.with_points(text) if self.columns is None or not self.counts.samples else None
         if pointed is not None:
-            raise RefusedError(
-                f"{quoted(text)} has decimal commas; numbers are read with a decimal point: send {quoted(pointed)}"
-            )
+            raise RefusedError(f"{quoted(text)} has decimal commas; send decimal points: {quoted(pointed)}")
         if not any(map(_is_number, cells)):
             self._words(text, cells)
             return None
@@ -237,10 +235,7 @@ class RowReader:
         if len(cells) == 2 * len(known.names) and heading.may_be_decimals(cells):
             raise RefusedError(f"below {counted(len(known.names), 'name')} {decimal_comma(cells)}")
         if self._unfit >= MOST_UNFIT:
-            raise RefusedError(
-                f"{quoted(text)} has {len(cells)} fields, and the line above names {len(known.names)}: "
-                f"{', '.join(known.names)[:200]}; let it name each field, or name all of them by --channels"
-            )
+            raise RefusedError(heading.fits_no_header(text, cells, known.names))
 
     def _chosen(self, names: tuple[str, ...], *, named: bool, units: Sequence[str] = ()) -> Columns:
         """Which columns are recorded; `units` are those below the names."""
