@@ -166,6 +166,7 @@ def stand_in():
     micro.runs.pipeline = pipeline
     start.prepare = lambda config, fold=0: SimpleNamespace(notes=(), unlabeled=None)
     start.require_enough = lambda config, data, fold=0: None
+    start.estimated_seconds = lambda config, data, trainings: 60.0
     start.import_frameworks = lambda: None
 
 

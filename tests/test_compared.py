@@ -133,7 +133,7 @@ def test_bands_are_compared_where_features_have_some(two):
         manifest = json.loads((folder / "manifest.json").read_text())
         manifest["config"]["features"] |= {"kind": kind, "bands": bands, "high": 10.0 * bands}
         (folder / "manifest.json").write_text(json.dumps(manifest))
-    assert [row.name for row in compare(two).config] == ["teacher.epochs", "features.kind"]
+    assert [row.name for row in compare(two).config] == ["features.kind", "teacher.epochs"]
 
 
 def test_runs_of_other_data_say_that_figures_cannot_be_compared(two):

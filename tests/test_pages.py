@@ -1,6 +1,7 @@
 """Pages in a real browser: no error, no network, nothing wider than a phone, and every figure says what it shows."""
 
 import json
+import re
 import shutil
 from dataclasses import asdict
 
@@ -174,3 +175,22 @@ def test_drawing_a_page_leaves_the_users_own_charts_alone():
     finally:
         matplotlib.use(before)
     assert render_search(SEARCH) == first
+
+
+def test_charts_of_a_page_share_no_id_and_refer_to_their_own():
+    from micro.support.html import chart, drawing, figure
+
+    def drawn(title):
+        with drawing():
+            made, axes = figure()
+            axes.plot([0, 1], [0, 1], marker="o")
+            axes.set_title('<g id="x"> url(#y)')
+            return chart(title, "", made)["svg"]
+
+    one, other = drawn("one"), drawn("other")
+    ids, others = (re.findall(r'<[^<>]* id="([^"]*)"', svg) for svg in (one, other))
+    assert ids
+    assert len({*ids, *others}) == len(ids) + len(others)
+    assert {*re.findall(r'(?:href="#|url\(#)(c[^")]*)', one)} <= {*ids}
+    assert "url(#y)" in one
+    assert drawn("one") == one

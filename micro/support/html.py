@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import csv
+import hashlib
 import io
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from html import escape
@@ -89,13 +91,24 @@ def chart(title: str, says: str, drawn: Figure, data: Mapping[str, Sequence[obje
     """
     out = io.StringIO()
     drawn.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
-    svg = out.getvalue()
+    svg = _with_own_ids(out.getvalue(), title)
     named = f'<svg role="img" aria-label="{escape(title)}"{svg[svg.index("<svg") + 4 :]}'
     made = {"title": title, "says": says, "svg": named, "csv": "", "file": ""}
     if data is not None:
         name = "".join(letter if letter.isascii() and letter.isalnum() else "_" for letter in title.lower()).strip("_")
         made |= {"csv": csv_link(data), "file": f"{name[:60] or 'chart'}.csv"}
     return made
+
+
+def _with_own_ids(svg: str, title: str) -> str:
+    """A drawing without ids of groups, which nothing refers to, and with others that no other chart of a page has."""
+    own = hashlib.sha256(f"{title}\n{svg}".encode()).hexdigest()[:8]
+
+    def in_tag(tag: re.Match[str]) -> str:
+        without = re.sub(r'^(<g\b[^>]*?) id="[^"]*"', r"\1", tag[0])
+        return re.sub(r'(\sid="|href="#|url\(#)', rf"\g<1>c{own}-", without)
+
+    return re.sub(r"<[^<>]*>", in_tag, svg)
 
 
 def csv_link(data: Mapping[str, Sequence[object]]) -> str:
