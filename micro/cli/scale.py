@@ -236,12 +236,8 @@ def _plain_monitoring(found: Monitoring) -> dict[str, Any]:
     """What was found, without every session."""
     plain = dataclasses.asdict(dataclasses.replace(found, calibration=None, seen=None, by_mode={}))
     by_mode = {name: each if isinstance(each, str) else _plain_monitoring(each) for name, each in found.by_mode.items()}
-    plain |= {"by_mode": by_mode} if by_mode else {}
-    return {
-        name: value
-        for name, value in plain.items()
-        if name not in ("calibration", "seen") and (by_mode or name != "by_mode")
-    }
+    kept = {name: value for name, value in plain.items() if name not in ("calibration", "seen", "by_mode")}
+    return kept | ({"by_mode": by_mode} if by_mode else {})
 
 
 def _print_monitoring(found: Monitoring | str, before: str) -> None:

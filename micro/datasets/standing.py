@@ -11,9 +11,9 @@ from micro.config import FeaturesConfig
 from micro.datasets.views import Views, release
 from micro.detection.standstill import in_counts, limits_of, machine_off
 from micro.errors import DataError
-from micro.signal import AnyFrontEnd, Frames, JoinedFrontEnd
+from micro.signal import AnyFrontEnd, Frames
 from micro.signal.front_end import CHUNK
-from micro.signal.joined import counts_of
+from micro.signal.joined import counts_of, main_front_end
 from micro.signal.joined_frames import sensed_of
 from micro.support.wording import counted, listed
 
@@ -33,8 +33,7 @@ class Standing:
 
     def levels(self, frames: Frames) -> np.ndarray:
         """RMS of the mean-free samples of each window in the unit of the data, (n, channels)."""
-        student = self.views.student
-        main = student.main if isinstance(student, JoinedFrontEnd) else student
+        main = self.views.main
         unit = (main.full_scale or 1.0) / 32768 if main.arithmetic == "fixed" else 1.0
         each = (unit * own.astype(np.float64).std(axis=1) for own in self._sensed(frames))
         return np.concatenate([np.zeros((0, len(self.limits))), *each])
@@ -86,5 +85,5 @@ def detector_limits(
         limits = limits_of(off_rms, channels, settings.speed_column)
     except ValueError as error:
         raise DataError(f"detect.{error}") from None
-    main = front_end.main if isinstance(front_end, JoinedFrontEnd) else front_end
+    main = main_front_end(front_end)
     return in_counts(limits, main.full_scale) if main.arithmetic == "fixed" else limits

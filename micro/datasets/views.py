@@ -13,9 +13,9 @@ from micro.config.files import FilesData
 from micro.datasets import store
 from micro.datasets.recording import Recording, whole_windows
 from micro.errors import DataError
-from micro.signal import AnyFrontEnd, FilteredFrames, Frames, FrontEnd, JoinedFrontEnd, Source
+from micro.signal import AnyFrontEnd, FilteredFrames, Frames, FrontEnd, Source
 from micro.signal.front_end import CHUNK
-from micro.signal.joined import features_of
+from micro.signal.joined import features_of, main_front_end
 from micro.signal.joined_frames import main_of, samples_below, samples_of, sensed_of
 from micro.signal.octaves import octaves_of
 from micro.support.patterns import matches_name
@@ -84,7 +84,7 @@ class Views:
     @property
     def main(self) -> FrontEnd:
         """The student's front end of the main source."""
-        return self.student.main if isinstance(self.student, JoinedFrontEnd) else self.student
+        return main_front_end(self.student)
 
     @property
     def hop(self) -> int:

@@ -8,7 +8,8 @@ from micro.detection.mounted_sensor import FIXED, FLOAT32, HEAD, MOST_SCALE, NO_
 from micro.detection.record import CRC, FORMAT_WITH_SENSOR
 from micro.emission.c_text import float_text, render
 from micro.errors import ConversionError
-from micro.signal import AnyFrontEnd, FrontEnd, JoinedFrontEnd
+from micro.signal import AnyFrontEnd
+from micro.signal.joined import main_front_end
 from micro.support.c_names import CNames
 
 
@@ -24,11 +25,6 @@ def default_sensor(front_end: AnyFrontEnd, sensor_channels: int) -> MountedSenso
     if main.orders == "channel":
         raise ConversionError("a sensor that is mounted has no speed among its channels, and orders are of one")
     return MountedSensor.made(main.channels, sensor_channels, fixed=main.arithmetic == "fixed")
-
-
-def main_front_end(front_end: AnyFrontEnd) -> FrontEnd:
-    """That of the main source."""
-    return front_end.main if isinstance(front_end, JoinedFrontEnd) else front_end
 
 
 def sensor_context(front_end: AnyFrontEnd, sensor_channels: int | None, former_size: int, name: str) -> dict[str, Any]:

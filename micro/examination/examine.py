@@ -34,7 +34,7 @@ from micro.examination.own_files import OwnFiles, own_files, refuse_own_files
 from micro.runs.assessment.alarms import FAULTY, HEALTHY, DetectorTest, Timing, Watched, detector_figures
 from micro.runs.label_scores import Label
 from micro.runs.run_report import RunReport
-from micro.runs.score_files import Scored, ToScore, read_to_score, score_read
+from micro.runs.score_files import Scored, ToScore, begins_in, read_to_score, score_read
 from micro.runs.scored_reading import by_the_settings_of_a_run
 from micro.runs.text_scores import is_text
 from micro.support.wording import listed
@@ -172,17 +172,13 @@ def timing_of(report: RunReport, config: Config) -> Timing:
     return Timing(report.features.window / rate, report.features.hop / rate, history)
 
 
-def _begins(rows: Sequence[Scored]) -> np.ndarray:
-    return np.array([np.nan if row.begin is None else row.begin for row in rows], float)
-
-
 def _is_fault(label: str, words: Sequence[str]) -> bool:
     return bool(label_text(label)) and not is_normal(label, words)
 
 
 def _watched(name: str, rows: Sequence[Scored], truth: Truth, timing: Timing, words: Sequence[str]) -> Watched:
     """A file's windows as a detector sees them."""
-    begins = _begins(rows)
+    begins = begins_in(rows)
     labels = window_labels(
         truth.stretches.get(name, ()),
         begins,
@@ -214,7 +210,7 @@ def _classified(
             )
         return place
 
-    labels = window_labels(truth.stretches.get(name, ()), _begins(rows), timing.window or 0.0, value_of, any_of=None)
+    labels = window_labels(truth.stretches.get(name, ()), begins_in(rows), timing.window or 0.0, value_of, any_of=None)
     likeliest = np.array([-1 if row.score is None else places.get(label_text(row.result), -1) for row in rows], int)
     reported = None
     if all(row.recognized is not None for row in rows):

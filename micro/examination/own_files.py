@@ -48,12 +48,13 @@ class OwnFiles:
 def own_files(given: ToScore) -> OwnFiles:
     """The run's own files among those that are given, by their content; of a run that kept no digests, by their places."""
     digests = _digests(given.folder)
+    places = {} if digests else _by_place(given)
     parts = {row.origin: row for row in given.report.data.divided}
     learned: list[str] = []
     tested: list[str] = []
     read: list[str] = []
     for name, path in given.paths.items():
-        own = digests.get(file_sha256(path)) if digests else _by_place(given).get(path.resolve())
+        own = digests.get(file_sha256(path)) if digests else places.get(path.resolve())
         if own is None:
             continue
         called = name if Path(own).name == path.name else f"{name}, a copy of {own}"

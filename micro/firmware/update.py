@@ -14,7 +14,7 @@ from micro.aot.weights_format import WeightsRecord
 from micro.detection.detector import Detector
 from micro.detection.record import Parameters
 from micro.detection.score_record import detector_bytes
-from micro.emission.parameters import FIXED_IN_FIRMWARE, detector_form, score_form
+from micro.emission.parameters import detector_form, score_form
 from micro.errors import ConversionError, RunError
 from micro.firmware.exchangeable import require_exchangeable
 from micro.firmware.kept_windows import load_windows, self_test_windows, windows_of
@@ -23,11 +23,13 @@ from micro.runs.firmware import Firmware
 from micro.runs.parameters_file import (
     Update,
     load_with_detector,
+    new_firmware_of,
     real_threshold,
+    require_no_others,
     run_parameters,
     spelled,
-    update_parameters,
     usual_counter,
+    write_update,
 )
 from micro.support.files import sha256, write_bytes
 from micro.support.wording import counted
@@ -97,7 +99,7 @@ def update_device(
     """
     new, old = (load_with_detector(Path(folder)) for folder in (run_folder, firmware_from))
     if run_parameters(new).made_for == run_parameters(old).made_for:
-        return update_parameters(run_folder, firmware_from, out, counter, sensor)
+        return write_update(new, old, run_folder, firmware_from, out, counter, sensor)
     if sensor is not None:
         raise RunError(
             f"{run_folder} has another model than {firmware_from}, and a record of weights tells nothing of a device's own "
@@ -127,18 +129,12 @@ def _require_exchangeable(run_folder: str, new: Firmware, firmware_from: str, ol
     """RunError where a record of weights with parameters is not enough, before anything is written."""
     assert isinstance(new.decider, Detector)
     assert isinstance(old.decider, Detector)
-    instead = f"make new firmware: keras-kd new-firmware {run_folder} --board ..."
     for folder, firmware in ((run_folder, new), (firmware_from, old)):
-        require_exchangeable(firmware, folder, instead)
+        require_exchangeable(firmware, folder, new_firmware_of(run_folder))
     one, other = (run_parameters(each).made_for for each in (new, old))
     others = ["front end"] * (one.front_end != other.front_end)
     others += ["kind of score"] * (score_form(new.decider) != score_form(old.decider))
-    others += [name for name in FIXED_IN_FIRMWARE if getattr(new.decider, name) != getattr(old.decider, name)]
-    if others:
-        raise RunError(
-            f"{run_folder} differs from {firmware_from} in its {' and '.join(others)}, which a record does not change; "
-            f"{instead}"
-        )
+    require_no_others(run_folder, new, firmware_from, old, others)
     try:
         require_same_layers(weights_of(new.tflite), weights_of(old.tflite))
     except ConversionError as error:

@@ -157,10 +157,12 @@ def _what_would_tell(evidence: Evidence) -> str:
     elif evidence.logged is not None:
         # A check of the whole log is the first one, at half the level.
         more = range(evidence.logged + 1, MOST_CALIBRATION)
-        of_one = [n for n in more if evidence.tests * smallest_p(evidence.reference, n) <= evidence.level / 2]
-        if of_one:
+        least = next(
+            (n for n in more if evidence.tests * smallest_p(evidence.reference, n) <= evidence.level / 2), None
+        )
+        if least is not None:
             ways.append(
-                f"log {of_one[0]:,} {evidence.noun}s or more and compare them at once: --every {of_one[0]} --recent {of_one[0]}"
+                f"log {least:,} {evidence.noun}s or more and compare them at once: --every {least} --recent {least}"
             )
     enough = next(
         (n for n in range(2, MOST_CALIBRATION) if evidence.tests * smallest_p(n, check.sessions) <= check.level), 0

@@ -11,7 +11,7 @@ import numpy as np
 from micro.detection.drift import DriftCheck, alarm_chance, smallest_change, watch
 from micro.errors import DataError
 from micro.monitoring.advice import Evidence, trouble_of
-from micro.monitoring.evidence import condition_of, recalibrated_of
+from micro.monitoring.evidence import condition_of, last_check, recalibrated_of
 from micro.monitoring.histograms import monitor_summaries
 from micro.monitoring.learned_log import compare_learned
 from micro.monitoring.log import AnyLog, Log, ModesLog, read_log
@@ -170,8 +170,7 @@ def _compared(
     """
     reference, features, kept = side
     how, trouble = of_mode or ("recalibrate", None)
-    check, end = checks[-1], len(checks) * options["every"]
-    start = max(0, end - options["recent"])
+    check, start, end = last_check(checks, options)
     # Where drift was found, all sessions from that check's on are like the machine is now; else the whole log is.
     calibration = _sessions(log, slice(start if check.drifted else 0, None))
     compared = log.sessions[:end] if check.drifted else log.sessions

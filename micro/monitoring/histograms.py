@@ -18,6 +18,7 @@ from micro.emission.parameters import made_for_of
 from micro.errors import DataError, RunError
 from micro.monitoring.advice import Condition, Evidence
 from micro.monitoring.binned import median_of, stand_ins, upper_bound_of
+from micro.monitoring.evidence import last_check
 from micro.monitoring.learned_log import HOW
 from micro.monitoring.learned_rate import learned_rate
 from micro.monitoring.learned_summaries import require_record, since_learned
@@ -127,8 +128,7 @@ def _compared(
     _require_enough(path, len(compared.latest.counts), options["every"])
     before = compared.reference.counts
     checks, features, (names, steps), tests = _checked(compared, firmware, options, seed)
-    check, end = checks[-1], len(checks) * options["every"]
-    start = max(0, end - options["recent"])
+    check, start, end = last_check(checks, options)
     latest = compared.latest.counts[start:end]
     rest = compared.latest.counts[start if check.drifted else 0 :]
     judged = slice(0, end if check.drifted else None)

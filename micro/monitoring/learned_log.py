@@ -11,7 +11,7 @@ from micro.detection.commissioning import Commissioning, learned_threshold
 from micro.detection.drift import alarm_chance, smallest_change, watch
 from micro.errors import DataError
 from micro.monitoring.advice import Evidence
-from micro.monitoring.evidence import condition_of, recalibrated_of
+from micro.monitoring.evidence import condition_of, last_check, recalibrated_of
 from micro.monitoring.learned_rate import learned_rate
 from micro.monitoring.log import Log
 from micro.monitoring.result import Monitoring, Options, monitoring_of
@@ -46,11 +46,11 @@ def compare_learned(run: MonitoredRun, path: str | Path, log: Log, options: Opti
     sides, more = _sides(path, log, options)
     features = (sides.reference_features, sides.latest_features) if log.columns else None
     checks = watch(sides.reference, sides.latest, features=features, seed=seed, **options)
-    check, end = checks[-1], len(checks) * options["every"]
-    start = max(0, end - options["recent"])
+    check, start, end = last_check(checks, options)
     rest = np.concatenate(sides.latest[start if check.drifted else 0 :])
     judged = sides.latest[:end] if check.drifted else sides.latest
     latest = np.concatenate(sides.latest[start:end])
+    tests = 3 if log.columns else 2
     allowed = learned_rate(plan, options["false_alarm_rate"])
     names = tuple(run.firmware.front_end.names[column] for column in log.columns)
     evidence = Evidence(
@@ -68,8 +68,8 @@ def compare_learned(run: MonitoredRun, path: str | Path, log: Log, options: Opti
         alarm_chance=alarm_chance([float(np.mean(scores > threshold)) for scores in judged], allowed),
         detectable=None
         if check.drifted
-        else smallest_change(sides.reference, check.sessions, check.level, tests=3 if log.columns else 2),
-        tests=3 if log.columns else 2,
+        else smallest_change(sides.reference, check.sessions, check.level, tests=tests),
+        tests=tests,
         features=names,
         how=HOW,
     )

@@ -17,12 +17,11 @@ from micro.detection.mounted_sensor import MountedSensor
 from micro.detection.outcome import Decider, decided, real_scores
 from micro.detection.recognizer import NO_CLASS, Recognition
 from micro.detection.sensor import Fault, faults
-from micro.emission.mounted_sensor import main_front_end
 from micro.runs.commissioned import commissioned
 from micro.runs.evaluate import run_inputs
 from micro.runs.firmware import Firmware, load_firmware
 from micro.signal import AnyFrontEnd, Frames, FrontEnd, JoinedFrames, JoinedFrontEnd
-from micro.signal.joined import counts_of, streamed
+from micro.signal.joined import counts_of, main_front_end, streamed
 from micro.signal.joined_frames import arrivals_of, main_of, sensed_of
 from micro.tflite.graph import read
 

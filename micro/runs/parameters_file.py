@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,13 +11,13 @@ from micro.detection.detector import Detector
 from micro.detection.modes import NO_THRESHOLD
 from micro.detection.mounted_sensor import MountedSensor
 from micro.detection.record import Parameters
-from micro.emission.mounted_sensor import main_front_end
 from micro.emission.parameters import FIXED_IN_FIRMWARE, parameters_of
 from micro.errors import RunError
 from micro.runs.finished import read_run
 from micro.runs.firmware import Firmware, load_firmware, not_for_a_chip
 from micro.runs.run_report import RunReport
 from micro.runs.sensor_file import read_sensor
+from micro.signal.joined import main_front_end
 from micro.support.files import sha256, write_bytes
 from micro.support.wording import counted
 from micro.tflite.graph import read
@@ -86,6 +87,19 @@ def update_parameters(
         'threshold ... as it was, scaling of 0 of ... features'
     """
     new, old = (load_with_detector(Path(folder)) for folder in (run_folder, firmware_from))
+    return write_update(new, old, run_folder, firmware_from, out, counter, sensor)
+
+
+def write_update(
+    new: Firmware,
+    old: Firmware,
+    run_folder: str | Path,
+    firmware_from: str | Path,
+    out: str | Path,
+    counter: int | None,
+    sensor: str | Path | None,
+) -> Update:
+    """As `update_parameters`, of the firmware of both runs."""
     if counter is None:
         counter = usual_counter(RunReport.read(Path(run_folder)))
     made, former = run_parameters(new, counter), run_parameters(old)
@@ -172,9 +186,19 @@ def _require_same(
     """RunError where new parameters are not enough."""
     digests = {"model": "model", "front_end": "front end", "score": "score"}
     others = [what for name, what in digests.items() if getattr(made.made_for, name) != getattr(former.made_for, name)]
-    others += [name for name in FIXED_IN_FIRMWARE if getattr(new.decider, name) != getattr(old.decider, name)]
-    if others:
+    require_no_others(run_folder, new, firmware_from, old, others)
+
+
+def require_no_others(run_folder: str, new: Firmware, firmware_from: str, old: Firmware, others: Sequence[str]) -> None:
+    """RunError that names `others`, in which two runs differ, and settings that are compiled in: no record changes them."""
+    fixed = [name for name in FIXED_IN_FIRMWARE if getattr(new.decider, name) != getattr(old.decider, name)]
+    if others or fixed:
         raise RunError(
-            f"{run_folder} differs from {firmware_from} in its {' and '.join(others)}, which a record does not change; "
-            f"make new firmware: keras-kd new-firmware {run_folder} --board ..."
+            f"{run_folder} differs from {firmware_from} in its {' and '.join([*others, *fixed])}, which a record does not "
+            f"change; {new_firmware_of(run_folder)}"
         )
+
+
+def new_firmware_of(run_folder: str) -> str:
+    """What to do where no record is enough."""
+    return f"make new firmware: keras-kd new-firmware {run_folder} --board ..."

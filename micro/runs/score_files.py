@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -150,12 +152,15 @@ def score_read(given: ToScore) -> tuple[tuple[Scored, ...], tuple[str, ...]]:
             by_file.setdefault(recording.name, []).append(stretch)
     if not by_file:
         raise DataError(f"no window can be scored: {given.notes[-1]}")
-    made = (window for name, stretches in by_file.items() for window in _windows(name, stretches, student))
     rate = given.recordings[0].sample_rate
-    lasts = None if rate is None else features.window / rate
-    return tuple(
-        one if one.begin is None or lasts is None else replace(one, end=one.begin + lasts) for one in made
-    ), given.notes
+    lasts = math.nan if rate is None else features.window / rate
+    made = (window for name, stretches in by_file.items() for window in _windows(name, stretches, student, lasts))
+    return tuple(made), given.notes
+
+
+def begins_in(windows: Sequence[Scored]) -> np.ndarray:
+    """Seconds at which windows begin, NaN without a time, (n,)."""
+    return np.array([np.nan if each.begin is None else each.begin for each in windows], float)
 
 
 def ends_of(windows: Sequence[Scored]) -> np.ndarray:
@@ -258,8 +263,11 @@ def _modes(student: Student, recording: Recording, starts: np.ndarray, window: i
     return np.zeros(len(starts), int) if found is None else found
 
 
-def _windows(name: str, stretches: Sequence[tuple[np.ndarray, ...]], student: Student) -> Iterator[Scored]:
-    """A file's windows in their order, with what a detector or recognizer reports that is reset for it."""
+def _windows(
+    name: str, stretches: Sequence[tuple[np.ndarray, ...]], student: Student, lasts: float
+) -> Iterator[Scored]:
+    """A file's windows in their order, with what a detector or recognizer reports that is reset for it; each `lasts` so many
+    seconds, NaN without a time."""
     rows, seconds, scores, raw, faulty, likeliest, candidates, modes = map(np.concatenate, zip(*stretches))
     decider = student.decider
     alarms: list[bool | None] = [None] * len(rows)
@@ -278,33 +286,30 @@ def _windows(name: str, stretches: Sequence[tuple[np.ndarray, ...]], student: St
         recognized = ["" if number == NO_CLASS else decider.class_names[number] for number in reported]
         above = (candidates != NO_CLASS).tolist()
     labels = window_labels(student, scores, raw, faulty) if student.label_names else None
-    of = getattr(decider, "modes", None)
-    names = () if of is None else of.ranges.names
+    names = () if (of := getattr(decider, "modes", None)) is None else of.ranges.names
     for place, fault in enumerate(faulty):
-        where = (name, int(rows[place]), None if np.isnan(seconds[place]) else float(seconds[place]))
+        begin, end = (None if math.isnan(at) else float(at) for at in (seconds[place], seconds[place] + lasts))
+        made = partial(Scored, name, int(rows[place]), begin, end=end)
         if labels is not None:
             found = labels[place]
             result = FAULT if fault else found.likely
-            yield Scored(*where, None, None, None, result, labels=found.labels, reported=found.reported)
+            yield made(None, None, None, result, labels=found.labels, reported=found.reported)
             continue
         if fault:
-            why = NOT_JUDGED.get(int(fault), FAULT)
-            mode = "" if names else None
-            yield Scored(*where, None, None, None, why, recognized[place], numbers=_numbers(student, None), mode=mode)
+            why, mode = NOT_JUDGED.get(int(fault), FAULT), "" if names else None
+            yield made(None, None, None, why, recognized[place], numbers=_numbers(student, None), mode=mode)
             continue
         if isinstance(student.target, Targets):
-            yield Scored(*where, None, None, None, "estimate", numbers=_numbers(student, scores[place].tolist()))
+            yield made(None, None, None, "estimate", numbers=_numbers(student, scores[place].tolist()))
             continue
         if student.target is not None:
             number = float(scores[place])
             ends = decider.interval(number) if isinstance(decider, Estimator) else (None, None)
-            yield Scored(*where, number, None, None, "estimate", None, *ends)
+            yield made(number, None, None, "estimate", None, *ends)
             continue
         result = student.names[likeliest[place]] if student.names else "alarm" if alarms[place] else "ok"
         found_mode = None if not names else names[int(modes[place])] if modes[place] >= 0 else ""
-        yield Scored(
-            *where, float(scores[place]), above[place], alarms[place], result, recognized[place], mode=found_mode
-        )
+        yield made(float(scores[place]), above[place], alarms[place], result, recognized[place], mode=found_mode)
 
 
 def _numbers(student: Student, found: Sequence[float] | None) -> tuple[Numbered, ...]:

@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from micro.runs.report.over_time import Track, scores_over_time
-from micro.runs.score_files import Scored, ends_of
+from micro.runs.score_files import Scored, begins_in, ends_of
 from micro.support.html import drawing, page
 from micro.support.wording import counted
 
@@ -61,7 +61,7 @@ def _said(window: Scored) -> str:
 
 def stretches(rows: Sequence[Scored]) -> list[Sequence[Scored]]:
     """A file's windows, apart where its time has a gap: where the next window begins later than windows follow each other."""
-    begins = np.array([np.nan if row.begin is None else row.begin for row in rows], float)
+    begins = begins_in(rows)
     steps = np.diff(begins)
     if not len(steps) or np.isnan(steps).any():
         return [rows]

@@ -275,6 +275,11 @@ def int8_of(front_end: AnyFrontEnd, frames: Frames, scaling: Scaling, scale: flo
     return front_end.int8(main_of(frames), scaling, scale, zero)
 
 
+def main_front_end(front_end: AnyFrontEnd) -> FrontEnd:
+    """That of the main source, where there are further ones."""
+    return front_end.main if isinstance(front_end, JoinedFrontEnd) else front_end
+
+
 def counts_of(front_end: AnyFrontEnd, frames: Frames) -> Frames:
     """Windows as the target takes them, by the front end that they were cut for."""
     if isinstance(front_end, JoinedFrontEnd):

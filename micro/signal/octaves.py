@@ -12,7 +12,7 @@ import numpy as np
 
 from micro.signal.front_end import FrontEnd
 from micro.signal.hops import Hops
-from micro.signal.joined import JoinedFrontEnd
+from micro.signal.joined import JoinedFrontEnd, main_front_end
 
 # The most octaves: a window of 4,096 samples down to means of 1,024.
 MOST_OCTAVES = 11
@@ -100,7 +100,7 @@ def octaves_of(around: FrontEnd | JoinedFrontEnd | Hops) -> Octaves | None:
     if isinstance(around, Hops) and around.whole.kinds == ("raw",):
         return None
     front_end = around.whole if isinstance(around, Hops) else around
-    front_end = front_end.main if isinstance(front_end, JoinedFrontEnd) else front_end
+    front_end = main_front_end(front_end)
     octaves = Octaves(front_end.length, front_end.measured)
     return octaves if octaves.count else None
 
