@@ -11,6 +11,7 @@ import keras
 from keras import ops
 
 from keras_kd.objectives.base import Objective
+from keras_kd.optimizers import build_optimizer
 from keras_kd.types import Structure, Tensor
 
 # The model whose train or test step is running. Its `call` then also gives what the losses need besides its outputs, which
@@ -116,20 +117,6 @@ class TeachingModel(keras.Model):
         strategy = getattr(self, "distribute_strategy", None)
         replicas = strategy.num_replicas_in_sync if strategy is not None else 1
         metric.update_state(mean * replicas, sample_weight=ops.shape(keras.tree.flatten(x)[0])[0])
-
-
-def build_optimizer(model: keras.Model) -> None:
-    """Create the variables of a compiled model's optimizer where its weights are known.
-
-    Left to Keras on TensorFlow they are created in the first training step, which is traced a second time for that. Models
-    on several devices are left to it.
-    """
-    strategy = getattr(model, "distribute_strategy", None)
-    optimizer = getattr(model, "optimizer", None)
-    if optimizer is None or optimizer.built or not model.built:
-        return
-    if strategy is None or strategy.num_replicas_in_sync == 1:
-        optimizer.build(model.trainable_variables)
 
 
 def scope_of(model: keras.Model) -> AbstractContextManager[Any]:

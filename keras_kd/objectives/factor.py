@@ -14,6 +14,7 @@ from keras_kd.objectives.adapters import convolution, require_features
 from keras_kd.objectives.base import Objective, ObjectiveArguments
 from keras_kd.objectives.resizing import at_one_size
 from keras_kd.objectives.tensors import flat, unit
+from keras_kd.optimizers import build_optimizer
 from keras_kd.record_files import rows
 from keras_kd.schedules import Schedule
 from keras_kd.serialization import serializable
@@ -177,7 +178,7 @@ def paraphraser(
         h = layers.LeakyReLU(0.1, dtype="float32")(h) if number < 2 else h
     autoencoder = keras.Model(inputs, h)
     autoencoder.compile(optimizer, "mse")
-    autoencoder.optimizer.build(autoencoder.trainable_variables)  # left to Keras, the step would be traced twice
+    build_optimizer(autoencoder)
     autoencoder.fit(features, features, **fit)
     return encoder
 

@@ -15,10 +15,10 @@ from keras_kd.distiller import Distiller
 from keras_kd.layers import find_layer
 from keras_kd.objectives.base import Objective
 from keras_kd.objectives.keras_losses import listed
+from keras_kd.optimizers import build_optimizer
 from keras_kd.recipes.making import recipe
 from keras_kd.recipes.plan import Recipe
 from keras_kd.supplied import Supplied, Teacher
-from keras_kd.training import build_optimizer
 from keras_kd.types import Structure
 
 Made: TypeAlias = "Recipe | Objective | Sequence[Objective] | keras.Model"

@@ -14,8 +14,9 @@ from keras_kd.layers import find_layer
 from keras_kd.objectives.feature import Hint
 from keras_kd.objectives.keras_losses import Objectives, listed
 from keras_kd.objectives.response import SoftTarget
+from keras_kd.optimizers import build_optimizer
 from keras_kd.teachers import Ensemble
-from keras_kd.training import build_optimizer, scope_of
+from keras_kd.training import scope_of
 from keras_kd.types import Structure
 
 Compile: TypeAlias = Callable[[keras.Model], None]

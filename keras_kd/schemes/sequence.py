@@ -7,10 +7,11 @@ from collections.abc import Callable
 import keras
 import numpy as np
 
+from keras_kd.optimizers import build_optimizer
 from keras_kd.schemes.chains import Step
 from keras_kd.schemes.decoding import require_prompts, require_sampling, writing
 from keras_kd.schemes.transformers import IGNORED
-from keras_kd.training import build_optimizer, scope_of
+from keras_kd.training import scope_of
 
 
 def beam_search(

@@ -11,7 +11,7 @@ import numpy as np
 
 import keras_kd
 from keras_kd.layers import copied
-from keras_kd.training import build_optimizer
+from keras_kd.optimizers import build_optimizer
 
 if TYPE_CHECKING:
     from keras_kd.types import Structure

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_kd.training import build_optimizer
+from keras_kd.optimizers import build_optimizer
 from micro.errors import ConversionError
 from micro.keras_graph.accept import accept
 from micro.keras_graph.calibration_data import Samples

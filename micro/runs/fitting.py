@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_kd.layers import activation_of
-from keras_kd.training import build_optimizer
+from keras_kd.optimizers import build_optimizer
 from micro.config import OF_CLASSES, ModelConfig, Task
 
 if TYPE_CHECKING:
