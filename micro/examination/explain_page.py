@@ -9,12 +9,10 @@ import numpy as np
 from micro.detection.alarm_parts import Share
 from micro.examination.explain import Explained, Explanation
 from micro.runs.report.over_time import Track, scores_over_time
-from micro.support.html import chart, drawing, figure, page, plain
+from micro.support.html import chart, drawing, figure, label_of, page
 
 # Features drawn over time, columns of the picture, rows of a table, and alarms with a table.
 MOST_FEATURES, MOST_COLUMNS, MOST_ROWS, MOST_TABLES = 12, 400, 12, 20
-# Of a name beside a chart.
-MOST_LETTERS = 34
 
 
 def sentence_of(one: Explained, top: int = 3) -> str:
@@ -122,4 +120,4 @@ def _labels(features: Sequence[tuple[str, str]]) -> list[str]:
     """What features are called beside a chart, from channel and name: without a channel that all have; of long ones the end."""
     several = len({channel for channel, _ in features}) > 1
     names = [f"{channel}: {name}" if several else name for channel, name in features]
-    return [plain(name if len(name) <= MOST_LETTERS else f"…{name[1 - MOST_LETTERS :]}") for name in names]
+    return [label_of(name) for name in names]

@@ -13,7 +13,7 @@ from micro.detection.score_bins import above
 from micro.monitoring.advice import Advice
 from micro.monitoring.result import Monitoring
 from micro.monitoring.seen import Seen, Side
-from micro.support.html import chart, drawing, figure, logarithmic, page, plain
+from micro.support.html import chart, drawing, figure, label_of, logarithmic, page, plain
 from micro.support.wording import counted
 
 if TYPE_CHECKING:
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 # Features in the picture, and how far one must have moved, in standard deviations of sessions, to be named as moved.
 MOST_FEATURES, FAR = 12, 3.0
-# Of a feature's name in the picture.
-MOST_LETTERS = 34
 BEFORE, NOW, FAULTY = "#777777", "#0b6e99", "#b3261e"
 GRADES: dict[Advice, str] = {
     "steady": "good",
@@ -234,7 +232,7 @@ def moved_chart(seen: Seen) -> dict[str, str] | None:
     places = np.arange(len(order))
     axes.barh(places, by[order], color=[FAULTY if abs(by[n]) >= FAR else NOW for n in order])
     axes.axvline(0, color="black", linewidth=0.8)
-    axes.set_yticks(places, [plain(_short(seen.features[n])) for n in order], fontsize=9)
+    axes.set_yticks(places, [label_of(seen.features[n]) for n in order], fontsize=9)
     axes.invert_yaxis()
     axes.set_xlabel(f"moved, in standard deviations of {seen.noun}s")
     says = (
@@ -243,10 +241,6 @@ def moved_chart(seen: Seen) -> dict[str, str] | None:
         "below take that into account."
     )
     return chart("Input that moved", says, drawn, {"feature": list(seen.features), "moved": by.tolist()})
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= MOST_LETTERS else f"…{name[1 - MOST_LETTERS :]}"
 
 
 def _both(axes: Axes, seen: Seen, draw: Callable[[np.ndarray, Side, str], object]) -> None:

@@ -29,6 +29,8 @@ STYLE: Any = {
 
 # Of a chart in inches: on a phone its letters are then as high in pixels as they are here in points, or a little higher.
 WIDTH = 4.8
+# Of a name beside a chart.
+MOST_LETTERS = 34
 
 
 @contextmanager
@@ -82,6 +84,11 @@ def logarithmic(axes: Axes, which: Literal["x", "y"] = "y") -> None:
 def plain(text: str) -> str:
     """A text for a figure that is shown as it is, where matplotlib would take dollar signs for formulas."""
     return text.replace("$", r"\$")
+
+
+def label_of(name: str) -> str:
+    """A name as it stands beside a chart; of a long one the end, which tells it from others."""
+    return plain(name if len(name) <= MOST_LETTERS else f"…{name[1 - MOST_LETTERS :]}")
 
 
 def chart(title: str, says: str, drawn: Figure, data: Mapping[str, Sequence[object]] | None = None) -> dict[str, str]:
