@@ -129,7 +129,7 @@ class FirmwareConfig(Section):
     With `streaming` the student runs at every hop on the newest rows of features alone, and keeps what it has computed of
     earlier ones: the same outputs for fewer instructions and less RAM, of a student with `padding = "valid"`.
     `pulses_per_revolution` is of a tachometer from whose pulses the firmware tells the speed of a shaft.
-    With `sensor_channels` records tell of a device's own sensor, which gives so many values (see `micro.MountedSensor`).
+    With `sensor_channels` records tell of a device's own sensor, which gives this number of values (see `micro.MountedSensor`).
     """
 
     name: str = NAMELESS

@@ -1,4 +1,4 @@
-"""What the firmware may be told of its sensor: `firmware.pulses_per_revolution` and `firmware.sensor_channels`."""
+"""What the firmware may know of its sensor: `firmware.pulses_per_revolution` and `firmware.sensor_channels`."""
 
 from __future__ import annotations
 

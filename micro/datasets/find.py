@@ -144,7 +144,7 @@ def _matches(pattern: str, folder: Path) -> list[Path]:
 
 
 def _files_below(folders: Sequence[Path], most: int = 3) -> str:
-    """A pattern of the first files below folders, at most so many deep: '*/*.csv'."""
+    """A pattern of the first files below folders, at most `most` folders deep: '*/*.csv'."""
     for depth in range(most):
         for folder in folders:
             first = next((path for path in sorted(folder.glob("*/" * depth + "*.*")) if path.is_file()), None)

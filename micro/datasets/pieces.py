@@ -38,7 +38,7 @@ class Piece:
         learner: Of training windows, which of student and teacher is trained on them.
         modes: The operating mode of each window, (n,) int; None where there are none.
         octaves: Levels and crossings of each window, as `micro.signal.octaves` has them, (n, 2 * octaves) int; of calibration.
-        off_before: In how many windows before each one the machine is off, (n,) int; None where that is not told.
+        off_before: In how many windows before each one the machine is off, (n,) int; None where that is not known.
     """
 
     values: np.ndarray
@@ -96,7 +96,7 @@ class Parts:
         tested: Where the config has folds, the groups of which the test has windows.
         machines: Where each file is scaled by itself, what was learned of each; None where a target could not learn that.
         ranges: What tells operating modes apart; None where there are none.
-        unjudged: How many windows are not judged: the machine is off, or of no operating mode; None where that is not told.
+        unjudged: How many windows are not judged: the machine is off, or of no operating mode; None where that is not known.
     """
 
     features: AnyFrontEnd

@@ -57,7 +57,7 @@ class Prepared:
         vibration: Velocities of the recordings; None where none are asked for.
         bearing: What the recordings say of the bearing; None where none is named.
         ranges: What tells operating modes apart; None where there are none.
-        unjudged: How many windows are not judged: the machine is off, or of no operating mode; None where that is not told.
+        unjudged: How many windows are not judged: the machine is off, or of no operating mode; None where that is not known.
         recorded: When and for how long the recordings were made; None where that is not known.
     """
 

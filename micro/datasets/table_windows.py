@@ -188,7 +188,7 @@ class _Windows:
         divided: For each recording its windows, of which those of the test, and known faults, have their part.
         healthy_test: For recordings, by their places, which of the test's windows are healthy, (n,) int.
         notes: A sentence on windows whose state is not the same to student and teacher, if there are any.
-        unjudged: How many windows are not judged: the machine is off, or of no operating mode; None where that is not told.
+        unjudged: How many windows are not judged: the machine is off, or of no operating mode; None where that is not known.
     """
 
     stretches: list[Stretch]

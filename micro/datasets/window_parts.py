@@ -24,7 +24,7 @@ class Windows:
         of_teacher: What the teacher sees of the same windows, (n, *its shape) float32; None where that is `x`.
         modes: The operating mode of each, (n,) int; None where there are none.
         octaves: Levels and crossings of each, (n, 2 * octaves) int; None where they are not looked at.
-        off_before: In how many windows of its recording before each the machine is off, (n,) int; None where that is not told.
+        off_before: In how many windows of its recording before each the machine is off, (n,) int; None where that is not known.
     """
 
     x: np.ndarray

@@ -60,7 +60,7 @@ class Detector:
     which are those of all modes together then. One of unknown mode changes nothing either.
     With `off_rms` the machine is off where the RMS of the mean-free samples is below its limit in every channel that has one.
     A window in which it is off, by that or by its mode, is not scored and leaves an alarm as it is; the history, and the
-    windows in a row that are not anomalous, begin anew. So those across a stop never count with those across the next start.
+    windows in a row that are not anomalous, start over. So those across a stop never count with those across the next start.
 
     Attributes:
         score: How a window is scored.

@@ -16,7 +16,7 @@ def in_alarm(
     Args:
         detector: Just reset.
         scores: One recording's windows' in order, in its integers, (n,).
-        off_before: In how many windows before each one the machine is off, (n,) int; None where that is not told.
+        off_before: In how many windows before each one the machine is off, (n,) int; None where that is not known.
         modes: Of a detector with modes that of each window, (n,) int.
     """
     stops = np.zeros(0, int) if off_before is None else np.flatnonzero(np.diff(off_before)) + 1

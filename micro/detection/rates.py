@@ -89,7 +89,7 @@ def alarms_by_design(rate: float, min_hits: int, history: int, windows_a_day: fl
 
 
 def counts_for(rate: float, windows_a_day: float, most: float) -> tuple[int, int]:
-    """The least `min_hits`, and a `history`, with which a healthy machine raises at most so many alarms a day by design."""
+    """The least `min_hits`, and a `history`, with which a healthy machine raises at most a number of alarms a day by design."""
     if rate * windows_a_day <= most:
         return 1, 1
     for hits in range(2, 30):

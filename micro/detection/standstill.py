@@ -70,7 +70,7 @@ def factor_of(limit: float) -> np.float32:
 
 
 def energy_limit(limit: float, samples: int, *, fixed: bool) -> int:
-    """The sum of squares of the mean-free samples below which a channel is still, of a window of so many."""
+    """The sum of squares of the mean-free samples below which a channel is still, of a window of `samples`."""
     counts = Fraction(limit) if fixed else Fraction(COUNTS_OF_LIMIT)
     return max(1, math.ceil(counts * counts * samples))
 

@@ -82,7 +82,7 @@ def detector_files(
 ) -> dict[str, bytes]:
     """Contents of the eight files by name, and of two for each further source; raises as `emit_detector`.
 
-    With `sensor_channels` two more, of a device's own sensor that gives so many values and of which records tell. With
+    With `sensor_channels` two more, of a device's own sensor that gives this number of values and of which records tell. With
     `commissioning` four more, of a detector that learns its machine; raises as `commissioning_files`, too. With
     `exchangeable` it takes the numbers of the model's weights in use, of static C with exchangeable weights.
     """

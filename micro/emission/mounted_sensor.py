@@ -14,7 +14,7 @@ from micro.support.c_names import CNames
 
 
 def default_sensor(front_end: AnyFrontEnd, sensor_channels: int) -> MountedSensor:
-    """The sensor that training had, with so many channels, of which the first are the model's.
+    """The sensor that training had, with this number of channels, of which the first are the model's.
 
     Raises:
         ConversionError: For fewer channels than the model's, and for one with a speed among them.

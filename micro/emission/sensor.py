@@ -47,7 +47,7 @@ def stage_context(
 
 
 def off_context(off_rms: Sequence[float], samples: int, *, fixed: bool) -> dict[str, Any] | None:
-    """What templates are given of when a machine is off, of windows of so many of the sensor's samples; None where it is
+    """What templates are given of when a machine is off, of windows of a number of the sensor's samples; None where it is
     never."""
     channels = [channel for channel, limit in enumerate(off_rms) if limit > 0]
     if not channels:

@@ -266,8 +266,8 @@ def _modes(student: Student, recording: Recording, starts: np.ndarray, window: i
 def _windows(
     name: str, stretches: Sequence[tuple[np.ndarray, ...]], student: Student, lasts: float
 ) -> Iterator[Scored]:
-    """A file's windows in their order, with what a detector or recognizer reports that is reset for it; each `lasts` so many
-    seconds, NaN without a time."""
+    """A file's windows in their order, with what a detector or recognizer reports that is reset for it; each takes
+    `lasts` seconds, NaN without a time."""
     rows, seconds, scores, raw, faulty, likeliest, candidates, modes = map(np.concatenate, zip(*stretches))
     decider = student.decider
     alarms: list[bool | None] = [None] * len(rows)

@@ -14,7 +14,7 @@ KEYS = ("axes", "scale", "rest", "response")
 
 
 def read_sensor(path: str | Path, channels: int, sensor_channels: int, *, fixed: bool) -> MountedSensor:
-    """The sensor that a file describes, of a model with so many channels.
+    """The sensor that a file describes, of a model with `channels` channels.
 
     Raises:
         RunError: Naming the file, the key and what would be right.

@@ -101,12 +101,12 @@ def rpm(turns: np.ndarray) -> np.ndarray:
 
 
 def counts(turns: np.ndarray, unit: float, most: int) -> np.ndarray:
-    """As `rpm`, of firmware in fixed point, in counts of so many RPM, at most `most`: (n,) int -> (n,) int64."""
+    """As `rpm`, of firmware in fixed point, in counts of `unit` RPM, at most `most`: (n,) int -> (n,) int64."""
     turns = np.asarray(turns, np.int64)
     whole = (numerator(unit) + turns // 2) // np.maximum(turns, 1)
     return np.where(turns > 0, np.minimum(whole, most), 0)
 
 
 def numerator(unit: float) -> int:
-    """What is divided by the microseconds of a turn for a speed in counts of so many RPM."""
+    """What is divided by the microseconds of a turn for a speed in counts of `unit` RPM."""
     return round(MINUTE / unit)

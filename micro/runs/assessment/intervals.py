@@ -38,7 +38,7 @@ def shown_below(asked: float) -> float:
 
 
 def decides(asked: float, count: int, windows: int) -> bool:
-    """Whether so many false alarms in so many windows say how often a detector that was asked for `asked` raises them: the
+    """Whether `count` false alarms in `windows` windows say how often a detector that was asked for `asked` raises them: the
     rate is surely higher, or surely not much higher."""
     low, high = interval(count, windows)
     return low > asked or (high <= shown_below(asked) and count / windows <= ABOVE * asked)
