@@ -70,7 +70,7 @@ class RigData(Section):
     ] = (0.25, 0.5, 1.0)
     known_faults: Annotated[int, Field(ge=0, le=1000)] = 0
     speed: Annotated[float, Field(gt=0, le=1e6)] = 1780.0
-    bearing: BearingData = BearingData()
+    bearing: BearingData = Field(default_factory=BearingData)
 
 
 class CwruData(Section):

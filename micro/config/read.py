@@ -88,20 +88,20 @@ class Config(Section):
     seed: Annotated[int, Field(ge=0, le=LARGEST_SEED)] = 0
     seeds: PositiveInt = 3
     data: RigData | CwruData | TableData | ClassesData | LabelsData | RegressionData | TextData
-    features: FeaturesConfig = FeaturesConfig()
+    features: FeaturesConfig = Field(default_factory=FeaturesConfig)
     sources: Annotated[tuple[SourceConfig, ...], BeforeValidator(tables)] = ()
-    augment: AugmentConfig = AugmentConfig()
+    augment: AugmentConfig = Field(default_factory=AugmentConfig)
     modes: ModesConfig | None = None
     teacher: TeacherConfig
     student: StudentConfig
-    distill: DistillConfig = DistillConfig()
+    distill: DistillConfig = Field(default_factory=DistillConfig)
     compress: Annotated[tuple[Stage, ...], BeforeValidator(tables)] = ()
-    budget: BudgetConfig = BudgetConfig()
-    convert: ConvertConfig = ConvertConfig()
-    detect: DetectConfig = DetectConfig()
-    recognize: RecognizeConfig = RecognizeConfig()
-    estimate: EstimateConfig = EstimateConfig()
-    firmware: FirmwareConfig = FirmwareConfig()
+    budget: BudgetConfig = Field(default_factory=BudgetConfig)
+    convert: ConvertConfig = Field(default_factory=ConvertConfig)
+    detect: DetectConfig = Field(default_factory=DetectConfig)
+    recognize: RecognizeConfig = Field(default_factory=RecognizeConfig)
+    estimate: EstimateConfig = Field(default_factory=EstimateConfig)
+    firmware: FirmwareConfig = Field(default_factory=FirmwareConfig)
     commissioning: CommissioningConfig | None = None
     vibration: VibrationConfig | None = None
     bearing: BearingConfig | None = None

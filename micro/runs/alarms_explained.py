@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from micro.datasets.feature_names import features_of
-from micro.datasets.pieces import evenly_spaced
 from micro.datasets.prepared import Prepared
+from micro.datasets.spacing import evenly_spaced
 from micro.detection.alarm_parts import Share, alarm_windows, by_channel, shares_of
 from micro.detection.contributions import SUMS, summands
 from micro.detection.detector import Detector

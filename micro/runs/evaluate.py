@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from micro.config import OF_CLASSES, Config, Task
-from micro.datasets.pieces import evenly_spaced
 from micro.datasets.prepared import Prepared
+from micro.datasets.spacing import evenly_spaced
 from micro.detection.detector import Detector, in_units, stand_in
 from micro.detection.in_alarm import in_alarm
 from micro.detection.metrics import alarm_rates, auc, calibration_error, macro_f1

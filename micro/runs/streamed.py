@@ -7,7 +7,7 @@ import numpy as np
 
 from micro.config import Config
 from micro.conversion.convert_keras import convert
-from micro.datasets.pieces import evenly_spaced
+from micro.datasets.spacing import evenly_spaced
 from micro.errors import ConversionError, RunError
 from micro.quantize.aware import quantize_aware
 from micro.runs.chip_report import StreamingReport

@@ -9,8 +9,8 @@ import numpy as np
 
 from micro.config import Config
 from micro.datasets.overflow import require_finite
-from micro.datasets.pieces import AnyTarget, Targets
 from micro.datasets.recording import Recording
+from micro.datasets.targets import AnyTarget, Targets
 from micro.datasets.views import release
 from micro.detection.detector import Detector, stand_in
 from micro.detection.labeler import Labeler
