@@ -271,12 +271,12 @@ def test_the_advice_after_an_interrupt_is_the_command_that_works(tmp_path, monke
 
 
 def test_an_interrupt_while_data_are_read_does_not_advise_to_resume_another_run(tmp_path, monkeypatch, table):
-    from micro.runs import start
+    from micro.runs import reading
 
     def interrupt(config, fold):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(start, "prepare", interrupt)
+    monkeypatch.setattr(reading, "prepare", interrupt)
     RunFolder(tmp_path / "rig").begin(b"{}", resume=False)
     result = invoke("run", table, "--out", tmp_path / "rig", "--force")
     assert result.exit_code == 130
