@@ -152,7 +152,7 @@ def test_a_full_disk_loses_nothing_and_is_told_in_a_line(tmp_path, monkeypatch):
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path, monkeypatch):
-    from micro.runs import lock
+    import filelock
 
     class Refusing:
         def __init__(self, path):
@@ -161,7 +161,7 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path, monkeypatch):
         def acquire(self, timeout):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
-    monkeypatch.setattr(lock, "FileLock", Refusing)
+    monkeypatch.setattr(filelock, "FileLock", Refusing)
     with (
         pytest.raises(RunError, match=r"new/rig: nothing can be written in .*new: Permission denied"),
         holding(tmp_path / "new" / "rig"),
