@@ -134,12 +134,12 @@ def default(field: FieldInfo) -> str:
     if field.is_required():
         return "required"
     value = field.default if field.default_factory is None else field.default_factory()  # type: ignore[call-arg]
+    if field.validate_default:
+        return "its own"
     if isinstance(value, dict):
         return "`{}`" if not value else f"`{value}`"
     if value is None:
         return "none"
-    if isinstance(value, BaseModel):
-        return "its own"
     return f"`{json.dumps(list(value) if isinstance(value, tuple) else value, ensure_ascii=False)}`"
 
 

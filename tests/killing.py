@@ -136,7 +136,7 @@ def config():
 
 def stand_in():
     """Training, data and TensorFlow replaced by a few small files that say what they were made of."""
-    from micro.runs import start
+    from micro.runs import duration, reading, start
     from micro.support.files import json_bytes, sha256, write_bytes, write_together
 
     def train_and_report(config, data, folder, progress):
@@ -164,9 +164,9 @@ def stand_in():
     import micro
 
     micro.runs.pipeline = pipeline
-    start.prepare = lambda config, fold=0: SimpleNamespace(notes=(), unlabeled=None)
-    start.require_enough = lambda config, data, fold=0: None
-    start.estimated_seconds = lambda config, data, trainings: 60.0
+    reading.prepare = lambda config, fold=0: SimpleNamespace(notes=(), unlabeled=None)
+    reading.require_enough = lambda config, data, fold=0: None
+    duration.estimated_seconds = lambda config, data, trainings: 60.0
     start.import_frameworks = lambda: None
 
 

@@ -19,9 +19,9 @@ from micro.detection.score import distance_score, margin_score, reconstruction_s
 from micro.detection.threshold import Threshold
 from micro.emission.detector import emit_detector
 from micro.runs.device import judge
-from micro.runs.evaluate import run_inputs
 from micro.runs.firmware import Firmware
 from micro.signal import FrontEnd, fit_scaling
+from micro.tflite.interpreter import run_inputs
 
 CHIP = "atmega1284p"
 SAMPLES = 1200

@@ -11,8 +11,8 @@ from support import data_folder
 
 import micro
 from micro.firmware.benchmark import TASKS
-from micro.runs.evaluate import run_inputs
 from micro.tflite.graph import read
+from micro.tflite.interpreter import run_inputs
 
 TOOLS = ("arm-none-eabi-gcc", "qemu-system-arm", "make")
 MODELS = {

@@ -187,7 +187,7 @@ def test_what_is_measured_already_is_not_measured_again(peer_models, monkeypatch
     from micro.config import BudgetConfig
     from micro.program.size import Model
     from micro.runs.budgets import exceeded
-    from micro.runs.chip_report import time_report
+    from micro.runs.operator_times import time_report
     from micro.tflite import footprint
 
     model = Model.read(peer_models / "ae.tflite")

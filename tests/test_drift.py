@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from micro.detection import permutation
 from micro.detection.drift import watch
 from micro.detection.permutation import histogram_test, session_test
 
@@ -166,3 +167,14 @@ def test_what_several_features_have_in_common_is_found_sooner_than_by_any_and_no
                 assert test.shift.feature == 18
     assert found[1.0, range(6)] > found[1.0, ()] + 20
     assert max(found[0.0, ()], found[0.0, range(6)]) <= 3
+
+
+def test_permutations_that_are_measured_in_blocks_say_what_all_at_once_say(monkeypatch):
+    rng = np.random.default_rng(8)
+    reference, latest = sessions(rng, 20), sessions(rng, 8, shift=0.3)
+    features = rng.normal(size=(20, 5)), rng.normal(0.5, 1, size=(8, 5))
+    said = []
+    for alone in (1, permutation.ALONE):
+        monkeypatch.setattr(permutation, "ALONE", alone)
+        said.append(session_test(reference, latest, 0.01, 4, features))
+    assert said[0] == said[1]

@@ -8,7 +8,7 @@ from reports import METRICS, report_with
 from test_verdict import row
 
 from micro.cli.report_tables import folds_table
-from micro.datasets.pieces import Target, Targets
+from micro.datasets.targets import Target, Targets
 from micro.datasets.window_parts import Windows
 from micro.runs.assessment import judge
 from micro.runs.assessment.detector import false_alarms_of

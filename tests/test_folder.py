@@ -152,7 +152,7 @@ def test_a_full_disk_loses_nothing_and_is_told_in_a_line(tmp_path, monkeypatch):
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path, monkeypatch):
-    from micro.runs import lock
+    import filelock
 
     class Refusing:
         def __init__(self, path):
@@ -161,7 +161,7 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path, monkeypatch):
         def acquire(self, timeout):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
-    monkeypatch.setattr(lock, "FileLock", Refusing)
+    monkeypatch.setattr(filelock, "FileLock", Refusing)
     with (
         pytest.raises(RunError, match=r"new/rig: nothing can be written in .*new: Permission denied"),
         holding(tmp_path / "new" / "rig"),
@@ -271,12 +271,12 @@ def test_the_advice_after_an_interrupt_is_the_command_that_works(tmp_path, monke
 
 
 def test_an_interrupt_while_data_are_read_does_not_advise_to_resume_another_run(tmp_path, monkeypatch, table):
-    from micro.runs import start
+    from micro.runs import reading
 
     def interrupt(config, fold):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(start, "prepare", interrupt)
+    monkeypatch.setattr(reading, "prepare", interrupt)
     RunFolder(tmp_path / "rig").begin(b"{}", resume=False)
     result = invoke("run", table, "--out", tmp_path / "rig", "--force")
     assert result.exit_code == 130

@@ -12,9 +12,9 @@ from support import WARNINGS, build_app, dense_behind, invoke, read_samples_from
 
 from micro.config import AugmentConfig, FeaturesConfig, parse_config
 from micro.config.data import RegressionData
-from micro.datasets.pieces import Target, Targets
 from micro.datasets.prepare import prepare
 from micro.datasets.regression_windows import regression_parts
+from micro.datasets.targets import Target, Targets
 from micro.datasets.window_parts import Windows
 from micro.detection.estimator import Estimate, Estimator, Estimators
 from micro.errors import ConversionError, DataError

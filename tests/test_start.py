@@ -110,6 +110,63 @@ def test_a_command_that_needs_no_tensorflow_does_not_load_it(typed, ends):
     assert loaded == (NEEDED.get(typed.split()[0], []) if works else []), said
 
 
+# What is said of data that are not there, or before any are read, needs none of these.
+ERRORS = {
+    "score {tmp}/none {tmp}/none.csv": {"numpy", "pydantic", "micro.config", "micro.tflite"},
+    "update {run} --from {tmp}/none.bin --out {tmp}/p.bin": {"numpy", "pydantic", "micro.config", "micro.tflite"},
+    "monitor {tmp}/none {tmp}/none.csv": {"numpy", "pydantic", "pyarrow", "micro.config", "micro.detection"},
+    "new-firmware {tmp}/none --board bare-cortex-m --out {tmp}/fw": {"numpy", "pydantic", "jinja2", "micro.config"},
+    "emulate {tmp}/none": {"numpy", "pydantic", "micro.config"},
+    "test {tmp}/none {tmp}/none.csv": {"numpy", "pydantic", "micro.config"},
+    "explain {tmp}/none {tmp}/none.csv": {"numpy", "pydantic", "micro.config"},
+    "sensitivity {tmp}/none --out {tmp}/page.html": {"numpy", "tensorflow", "micro.config"},
+    "look {tmp}/none.csv --out {tmp}/c.toml": {"numpy", "pydantic", "micro.config", "micro.look"},
+    "run {tmp}/wrong.toml --out {tmp}/a": {"micro.detection.detector", "micro.signal.velocity", "micro.datasets"},
+    "run {tmp}/table.toml --out {tmp}/a": {
+        "micro.datasets.prepare",
+        "micro.detection.detector",
+        "micro.runs.run_report",
+    },
+}
+# What commands that work leave alone: sources of data where a report is read, static C where none is written.
+UNUSED = {
+    "monitor {run} {run}/calibration.csv --every 2 --recent 2": {
+        *("micro.aot", "micro.datasets.table", "micro.datasets.prepared", "micro.runs.evaluate", "filelock", "jinja2"),
+        "micro.program",
+    },
+    "new-firmware {run} --board bare-cortex-m --out {tmp}/fw-2": {"micro.datasets.prepared", "micro.runs.evaluate"},
+    "check {run} --board nrf52840": {
+        "micro.datasets.table",
+        "micro.datasets.prepared",
+        "micro.runs.evaluate",
+        "jinja2",
+    },
+    "inspect {run}/student_int8.tflite": {"pydantic", "micro.config"},
+}
+ALONE = """
+import json, sys
+from micro.cli.main import main
+try:
+    main(sys.argv[1:])
+except SystemExit as end:
+    code = end.code
+print(json.dumps([code, sorted(sys.modules)]), file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize("typed", [*ERRORS, *UNUSED])
+def test_a_command_imports_what_it_needs_alone(typed, rig_run, tmp_path):
+    rig = (ROOT / "micro/config/jobs/rig.toml").read_text()
+    (tmp_path / "wrong.toml").write_text(rig.replace("epochs", "epoch"))
+    shutil.copy(ROOT / "micro/config/jobs/table.toml", tmp_path)
+    words = shlex.split(typed.format(tmp=tmp_path, run=rig_run))
+    done = subprocess.run([sys.executable, "-c", ALONE, *words], capture_output=True, text=True, cwd=ROOT, check=False)
+    *said, last = done.stderr.splitlines()
+    code, modules = json.loads(last)
+    assert (code == 2) == (typed in ERRORS), said
+    assert not {*ERRORS.get(typed, ()), *UNUSED.get(typed, ())} & set(modules)
+
+
 def test_importing_configs_and_reports_builds_no_validators_and_typing_a_command_searches_for_no_plugins():
     code = """
 import gc, os

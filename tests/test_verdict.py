@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from reports import METRICS, report_with
 from scipy.stats import binom
 
-from micro.datasets.pieces import Target
-from micro.datasets.speeds import Unjudged
+from micro.datasets.reported import Unjudged
+from micro.datasets.targets import Target
 from micro.detection.detector import decide
 from micro.detection.rates import alarms_by_design
 from micro.detection.threshold import threshold_rank

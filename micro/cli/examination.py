@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from micro.cli.terminal import as_json, print_json, table_console
+from micro.runs.manifest import require_run
 from micro.support.wording import counted
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ def test_run(
       keras-kd test runs/pump field/healthy/*.csv field/worn/*.csv --page test.html
       keras-kd test runs/pump may.csv --events faults.csv
     """
+    require_run(run_folder)
     from micro.examination.examine import examine
     from micro.examination.labeled import Labeling
     from micro.support.files import write_bytes
@@ -93,6 +95,7 @@ def explain(run_folder: str, file: str, top: int, channel: str | None, page: str
     Example:
       keras-kd explain runs/pump monday.csv --page monday.html
     """
+    require_run(run_folder)
     from micro.examination.explain import explain as explain_file
     from micro.examination.explain_page import render_explanation, sentence_of
     from micro.support.files import write_bytes

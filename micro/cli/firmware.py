@@ -10,6 +10,7 @@ import click
 
 from micro.cli.terminal import as_json, print_json, table_console
 from micro.firmware.boards import BOARDS, CORES, USUAL_CORES
+from micro.runs.manifest import require_run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,6 +78,7 @@ def new_firmware(
       keras-kd new-firmware runs/pump --board bare-cortex-m --weights exchangeable --out pump-firmware
       keras-kd new-firmware runs/pump --board arduino --forward samples --out pump-recorder
     """
+    require_run(run_folder)
     from micro.firmware import new_firmware as write_project
     from micro.firmware.exchangeable import REAL_TIME
 
@@ -120,6 +122,8 @@ def update(run_folder: str, old: str, out: str, counter: int | None, sensor: str
       keras-kd update runs/pump --from runs/pump --sensor sensor.toml --out pump-x.bin
       keras-kd update runs/pump-retrained --from runs/pump --counter 2 --out pump-2.bin
     """
+    for folder in (run_folder, old):
+        require_run(folder)
     from micro.firmware.update import update_device
 
     written = update_device(run_folder, old, out, counter, sensor)
@@ -151,6 +155,7 @@ def emulate(run_folder: str, cores: tuple[str, ...], board: str | None, clock: s
       keras-kd emulate runs/pump --core m4f
       keras-kd emulate runs/pump --board nrf52840 --clock 32MHz
     """
+    require_run(run_folder)
     from micro.cli.report_tables import operators_table
     from micro.firmware.emulate import add_to_report
     from micro.firmware.emulate import emulate as emulate_run

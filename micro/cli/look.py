@@ -115,9 +115,7 @@ def look(
       keras-kd look recordings/*/*.csv --out pump.toml
       keras-kd look log.csv --time-column zeit --time-unit ms --label-column state --out pump.toml
     """
-    from micro.look.given import given_of
-    from micro.look.pictures import survey_all
-    from micro.look.suggest import suggest
+    from micro.datasets.find import require_files
 
     if sample_rate is not None and not 0 < sample_rate <= 1e9:
         raise click.BadParameter(f"must be above 0 and at most 1e9 Hz, got {sample_rate}", param_hint="--sample-rate")
@@ -125,6 +123,11 @@ def look(
         raise click.UsageError("--force replaces the config of --out, which is not given")
     if out is not None and Path(out).exists():
         _require_replaceable(out, force)
+    require_files(files)
+    from micro.look.given import given_of  # a file that is not there is said before this is loaded
+    from micro.look.pictures import survey_all
+    from micro.look.suggest import suggest
+
     given = given_of(settings, task)
     found = survey_all(files, sample_rate, given, curves=page is not None)
     if found.pictures and page is not None:

@@ -5,16 +5,13 @@ from __future__ import annotations
 import dataclasses
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from micro.cli.plans import print_plan
 from micro.cli.terminal import UNUSABLE, as_json, command_line, dry_run, print_json, print_report, progress, settings
 from micro.cli.watch import watching
-
-if TYPE_CHECKING:
-    pass
+from micro.runs.manifest import require_run
 
 JOBS = ("rig", "cwru", "table", "text")
 TASKS = ("anomaly", "classification", "multilabel", "regression", "sequence")
@@ -141,6 +138,7 @@ def score(
     Example:
       keras-kd score runs/pump monday.csv tuesday.csv --out scores.csv
     """
+    require_run(run_folder)
     from micro.runs.score_csv import to_csv
     from micro.runs.score_files import score_noted
     from micro.runs.score_words import estimated_spans, labels_said, not_judged
@@ -214,6 +212,7 @@ def sensitivity(run_folder: str, out: str, as_json: bool) -> None:
     Example:
       keras-kd sensitivity runs/pump --out layers.html
     """
+    require_run(run_folder)
     from micro.support.files import write_bytes
     from micro.support.silence import import_frameworks
 

@@ -11,6 +11,7 @@ import click
 from micro.cli.plans import print_fleet_plan, print_search_plan
 from micro.cli.scale_output import print_fleet, print_search
 from micro.cli.terminal import UNUSABLE, as_json, command_line, dry_run, print_json, progress, settings
+from micro.runs.manifest import require_run
 from micro.support.wording import counted
 
 if TYPE_CHECKING:
@@ -200,6 +201,7 @@ def monitor(
       keras-kd monitor runs/pump pump-7.csv --recalibrate runs/pump-7
       keras-kd monitor runs/fleet pump-7.csv --parameters pump-7.bin --recalibrate pump-7-new.bin
     """
+    require_run(run_folder)
     from micro.monitoring import monitor_devices, recalibrate_learned
     from micro.monitoring import recalibrate as recalibrate_run
 

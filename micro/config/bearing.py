@@ -11,7 +11,6 @@ from micro.config.data import CwruData, RigData, TableData
 from micro.config.files import FilesData
 from micro.config.section import Section, listed
 from micro.signal.bearings import Bearing, known_bearing
-from micro.signal.diagnosis import least_width, require_band
 from micro.signal.squared_envelope import Band
 
 Speeds = Annotated[tuple[PositiveFloat, ...], BeforeValidator(listed), Field(min_length=1, max_length=2)]
@@ -73,6 +72,8 @@ class BearingConfig(Section):
         Raises:
             ValueError: For a sample rate in Hz that cannot show the speed or the band.
         """
+        from micro.signal.diagnosis import least_width, require_band
+
         fastest = self.rpm[-1] if self.rpm is not None else None
         try:
             if fastest is not None:

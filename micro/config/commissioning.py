@@ -12,9 +12,9 @@ from micro.config.deployment import DetectConfig
 from micro.config.features import FeaturesConfig
 from micro.config.models import TeacherConfig
 from micro.config.section import Section
-from micro.detection.commissioning import MOST_KEPT
+from micro.detection.limits import MOST_KEPT
 from micro.detection.threshold import conformal_rank
-from micro.signal.learned import MOST_WINDOWS
+from micro.signal.limits import MOST_WINDOWS
 
 # By how many times what one feature's halves differ by chance the furthest of some hundred may: six in 100,000 of each.
 FEWEST_BY_CHANCE = 4

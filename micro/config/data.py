@@ -12,7 +12,7 @@ from micro.config.grouped import Folds, GroupedData, require_group_patterns
 from micro.config.labels import LabelsData
 from micro.config.predicted import require_predicted
 from micro.config.scored import result_columns, twice_in
-from micro.config.section import Labels, Section, Texts, listed
+from micro.config.section import Labels, Section, Texts, listed, own_defaults
 from micro.config.text import TextData
 
 
@@ -70,7 +70,7 @@ class RigData(Section):
     ] = (0.25, 0.5, 1.0)
     known_faults: Annotated[int, Field(ge=0, le=1000)] = 0
     speed: Annotated[float, Field(gt=0, le=1e6)] = 1780.0
-    bearing: BearingData = BearingData()
+    bearing: BearingData = own_defaults()
 
 
 class CwruData(Section):

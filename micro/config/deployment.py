@@ -8,12 +8,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, PositiveFloat, model_validator
 
 from micro.config.section import Labels, Section
-from micro.detection.detector import LARGEST_CLEAR_AFTER
-from micro.detection.mounted_sensor import MOST_CHANNELS
-from micro.detection.recognizer import LARGEST_SUPPRESSION
-from micro.detection.sensor import LARGEST_MAX_SATURATED
+from micro.detection.limits import LARGEST_CLEAR_AFTER, LARGEST_MAX_SATURATED, LARGEST_SUPPRESSION, MOST_CHANNELS
 from micro.detection.threshold import Calibration
-from micro.signal.tachometer import MOST_PULSES
+from micro.signal.limits import MOST_PULSES
 from micro.support.c_names import LONGEST, as_identifier, identifier
 from micro.targets.boards import board_of
 from micro.targets.cores import Runtime, core_of

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, PositiveFloat, model_validator
 
@@ -10,7 +10,9 @@ from micro.config.data import TableData, Task
 from micro.config.features import FeaturesConfig
 from micro.config.section import Section
 from micro.config.sources import SourceConfig
-from micro.detection.modes import Ranges
+
+if TYPE_CHECKING:
+    from micro.detection.modes import Ranges
 
 
 class ModesConfig(Section):
@@ -24,6 +26,8 @@ class ModesConfig(Section):
 
     def ranges(self, arithmetic: str) -> Ranges:
         """The ranges as firmware of that arithmetic tells them apart."""
+        from micro.detection.modes import Ranges
+
         return Ranges(self.column, self.edges, self.off_below, self.resolution if arithmetic == "fixed" else None)
 
     @model_validator(mode="after")

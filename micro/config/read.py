@@ -48,7 +48,7 @@ from micro.config.overrides import read_with
 from micro.config.pictures import require_no_pictures, require_pictures, with_picture_features
 from micro.config.predicted import require_no_predicted
 from micro.config.renamed import require_current_names
-from micro.config.section import Section, Texts, tables, with_paths
+from micro.config.section import Section, Texts, own_defaults, tables, with_paths
 from micro.config.sensor_channels import require_sensor_fits
 from micro.config.sources import SourceConfig, require_sources, with_source_folders
 from micro.config.standstill import require_off_fits
@@ -88,20 +88,20 @@ class Config(Section):
     seed: Annotated[int, Field(ge=0, le=LARGEST_SEED)] = 0
     seeds: PositiveInt = 3
     data: RigData | CwruData | TableData | ClassesData | LabelsData | RegressionData | TextData
-    features: FeaturesConfig = FeaturesConfig()
+    features: FeaturesConfig = own_defaults()
     sources: Annotated[tuple[SourceConfig, ...], BeforeValidator(tables)] = ()
-    augment: AugmentConfig = AugmentConfig()
+    augment: AugmentConfig = own_defaults()
     modes: ModesConfig | None = None
     teacher: TeacherConfig
     student: StudentConfig
-    distill: DistillConfig = DistillConfig()
+    distill: DistillConfig = own_defaults()
     compress: Annotated[tuple[Stage, ...], BeforeValidator(tables)] = ()
-    budget: BudgetConfig = BudgetConfig()
-    convert: ConvertConfig = ConvertConfig()
-    detect: DetectConfig = DetectConfig()
-    recognize: RecognizeConfig = RecognizeConfig()
-    estimate: EstimateConfig = EstimateConfig()
-    firmware: FirmwareConfig = FirmwareConfig()
+    budget: BudgetConfig = own_defaults()
+    convert: ConvertConfig = own_defaults()
+    detect: DetectConfig = own_defaults()
+    recognize: RecognizeConfig = own_defaults()
+    estimate: EstimateConfig = own_defaults()
+    firmware: FirmwareConfig = own_defaults()
     commissioning: CommissioningConfig | None = None
     vibration: VibrationConfig | None = None
     bearing: BearingConfig | None = None

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 
 class Section(BaseModel):
     """A section's settings: frozen, no other names, no infinities."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, defer_build=True)
+
+
+def own_defaults() -> Any:
+    """The default of a section within another: its own defaults, read like a section without settings, so that it needs no
+    validator beside the one of the whole."""
+    return Field(default_factory=dict, validate_default=True)
 
 
 def listed(value: object) -> object:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from micro.config.features import FeaturesConfig
 from micro.config.modes import ModesConfig
-from micro.signal.tachometer import Tachometer
+
+if TYPE_CHECKING:
+    from micro.signal.tachometer import Tachometer
 
 
 def tachometer_for(
@@ -17,6 +21,8 @@ def tachometer_for(
     """
     if pulses_per_revolution is None:
         return None
+    from micro.signal.tachometer import Tachometer
+
     what = "firmware.pulses_per_revolution"
     # With both, one column tells both: a shaft too slow for orders still turns for the modes.
     bounds: list[float] = []

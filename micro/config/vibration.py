@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
@@ -11,8 +11,12 @@ from micro.config.files import FilesData
 from micro.config.section import Section, Texts
 from micro.config.text import TextData
 from micro.signal import FrontEnd
+from micro.signal.limits import MOST_AVERAGED
 from micro.signal.severity import Borders, borders_of
-from micro.signal.velocity import MOST_AVERAGED, Unit, Vibration
+from micro.signal.spec import Unit
+
+if TYPE_CHECKING:
+    from micro.signal.velocity import Vibration
 
 
 class VibrationConfig(Section):
@@ -60,6 +64,8 @@ class VibrationConfig(Section):
         if not self.channels and len(channels) > 1:
             raise ValueError(f"vibration.channels: name those that are acceleration, of {', '.join(channels)}")
         assert sample_rate is not None
+        from micro.signal.velocity import Vibration
+
         fixed = front_end.arithmetic == "fixed"
         try:
             return Vibration(

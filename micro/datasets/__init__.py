@@ -2,7 +2,3 @@
 
 May import: keras_kd, errors, support, signal, detection, keras_graph, config.
 """
-
-from micro.datasets.recording import Recording
-
-__all__ = ["Recording"]

@@ -11,8 +11,9 @@ import numpy as np
 from micro.config import Config
 from micro.config.bearing import BearingConfig
 from micro.datasets.apart import Divided
-from micro.datasets.pieces import Parts, evenly_spaced
+from micro.datasets.pieces import Parts
 from micro.datasets.recording import Recording
+from micro.datasets.spacing import evenly_spaced
 from micro.errors import DataError
 from micro.signal import FrontEnd
 from micro.signal.bearing_monitor import BearingMonitor

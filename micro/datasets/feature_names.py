@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from micro.datasets.sources import SourceData
+from micro.datasets.reported import SourceData
 from micro.signal import AnyFrontEnd, FrontEnd, JoinedFrontEnd
 
 SAMPLES = "samples"

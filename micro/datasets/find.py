@@ -53,6 +53,17 @@ def without(named: Mapping[Path, str], others: Iterable[str], folder: str | Path
     return kept
 
 
+def require_files(files: Sequence[str | Path]) -> None:
+    """Require that files exist; patterns of files are left for `short_names`.
+
+    Raises:
+        DataError: Names one that does not exist.
+    """
+    for file in map(str, files):
+        if not glob.has_magic(file) and not Path(file).exists():
+            raise DataError(f"{file}: no such file")
+
+
 def short_names(files: Sequence[str | Path]) -> dict[Path, str]:
     """Names for files, or patterns of files: their own names, or as much of their paths as makes them different.
 
@@ -62,8 +73,7 @@ def short_names(files: Sequence[str | Path]) -> dict[Path, str]:
     files_by_path: dict[str, Path] = {}
     for file in files:
         given = str(file)
-        if not glob.has_magic(given) and not Path(given).exists():
-            raise DataError(f"{given}: no such file")
+        require_files([given])
         files_by_path.update(
             (_absolute(path), path) for path in _matches(given, Path()) if _absolute(path) not in files_by_path
         )

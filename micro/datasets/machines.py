@@ -14,7 +14,8 @@ from micro.detection.fleet_prior import FEWEST_MACHINES
 from micro.signal import FrontEnd
 from micro.signal.joined import sensed
 from micro.signal.joined_frames import main_of
-from micro.signal.learned import BEYOND, MOST_WINDOWS, Learned, learned_of, powers, whole_values
+from micro.signal.learned import BEYOND, Learned, learned_of, powers, whole_values
+from micro.signal.limits import MOST_WINDOWS
 from micro.support.wording import counted
 
 # Bits of the smallest root mean square of a machine's samples, where these are brought to integers.

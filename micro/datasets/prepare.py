@@ -27,13 +27,15 @@ from micro.datasets.enough_modes import with_known_modes
 from micro.datasets.label_windows import label_parts
 from micro.datasets.mixing import joined, mixed_windows
 from micro.datasets.partners import require_partners
-from micro.datasets.pieces import AnyTarget, Parts, Pieces, Range, Target, Targets, evenly_spaced
+from micro.datasets.pieces import Parts, Pieces
 from micro.datasets.prepared import Prepared
 from micro.datasets.recorded_time import recorded_time
 from micro.datasets.regression_windows import regression_parts
 from micro.datasets.rig_windows import rig_parts
+from micro.datasets.spacing import evenly_spaced
 from micro.datasets.speeds import speed_column
 from micro.datasets.table_windows import table_parts
+from micro.datasets.targets import AnyTarget, Range, Target, Targets
 from micro.datasets.text import TextPart, text_parts
 from micro.datasets.unlabeled import NO_CLASS
 from micro.datasets.vibration_levels import notes_on_levels, vibration_levels

@@ -10,10 +10,8 @@ import numpy as np
 from micro.config import Task
 from micro.datasets.bearing_lines import BearingLines
 from micro.datasets.machines import Machines
-from micro.datasets.pieces import AnyTarget
-from micro.datasets.recorded_time import RecordedTime
-from micro.datasets.sources import SourceData
-from micro.datasets.speeds import Unjudged
+from micro.datasets.reported import RecordedTime, SourceData, Unjudged
+from micro.datasets.targets import AnyTarget
 from micro.datasets.text import Text
 from micro.datasets.vibration_levels import Levels
 from micro.datasets.window_parts import Origins, TeacherView, Windows

@@ -3,24 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from micro.datasets.recording import Recording
+from micro.datasets.reported import RecordedTime
 
 # Clocks that count from 1970 are past this many seconds; others count from their own start and name no day.
 EARLIEST = 631_152_000.0  # 1990
-
-
-@dataclass(frozen=True)
-class RecordedTime:
-    """Of all recordings that were read: `files`, their `seconds` together, without gaps, and the days of the first and the last
-    sample, as year-month-day, None where files name no day."""
-
-    files: int
-    seconds: float
-    first: str | None = None
-    last: str | None = None
 
 
 def recorded_time(recordings: Sequence[Recording]) -> RecordedTime | None:

@@ -18,9 +18,10 @@ from micro.datasets.folds import divided as dealt
 from micro.datasets.folds import related, tested
 from micro.datasets.groups import groups_of
 from micro.datasets.overflow import features_of
-from micro.datasets.pieces import Parts, Pieces, Range, piece
+from micro.datasets.pieces import Parts, Pieces, piece
 from micro.datasets.recording import cut, reach
 from micro.datasets.regression import LoadedRuns, load_runs
+from micro.datasets.targets import Range
 from micro.datasets.twins import twins_of
 from micro.datasets.unlabeled import alike_with, unlabeled_pieces, unlabeled_recordings
 from micro.datasets.viewed import viewed

@@ -17,6 +17,7 @@ from micro.datasets.contents import Contents, filled_rows
 from micro.datasets.filled_rows import require_filled
 from micro.datasets.partners import partner
 from micro.datasets.recording import Recording, Samples, Stream, lacking, one_rate
+from micro.datasets.reported import SourceData
 from micro.datasets.states import States
 from micro.errors import DataError
 from micro.signal import AnyFrontEnd, FrontEnd, JoinedFrontEnd, Source
@@ -26,15 +27,6 @@ from micro.support.wording import counted, listed, was
 
 # Hops of a source after which its latest window is too old, where the config says nothing.
 HOPS = 2
-
-
-@dataclass(frozen=True)
-class SourceData:
-    """What was read of a further source: its name, its channels and their rate in Hz."""
-
-    name: str
-    channels: tuple[str, ...]
-    sample_rate: float
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from micro.config import Config
 from micro.config.bearing import speed_beside
 from micro.datasets import store
 from micro.datasets.recording import Recording
+from micro.datasets.reported import Unjudged
 from micro.detection.modes import OFF, UNKNOWN, Ranges
 from micro.errors import DataError
 from micro.support.wording import counted, was
@@ -84,16 +85,6 @@ def modes_of(ranges: Ranges | None, recording: Recording, starts: np.ndarray, wi
         return None
     assert recording.speed is not None
     return ranges.of_windows(recording.speed, starts * recording.every, window * recording.every)
-
-
-@dataclass(frozen=True)
-class Unjudged:
-    """Of all windows of a run's recordings those in which the machine is off, and those of unknown operating mode, 0 without
-    modes."""
-
-    windows: int
-    off: int
-    unknown: int
 
 
 def unjudged_of(modes: Sequence[np.ndarray]) -> Unjudged | None:

@@ -21,7 +21,8 @@ from micro.datasets.overflow import features_of
 from micro.datasets.pieces import Parts, Pieces, piece
 from micro.datasets.predicted import predicted_channels, predicted_note
 from micro.datasets.recording import Recording, all_within, any_within, cut, reach
-from micro.datasets.speeds import SpeedColumn, Unjudged, modes_of, not_judged, unjudged_of
+from micro.datasets.reported import Unjudged
+from micro.datasets.speeds import SpeedColumn, modes_of, not_judged, unjudged_of
 from micro.datasets.split import (
     CALIBRATION,
     PARTS,

@@ -11,7 +11,7 @@ import numpy as np
 
 from micro.config import Config, Span, TextData
 from micro.datasets.pairs import Divided, Learned, divided_pairs, learned
-from micro.datasets.pieces import evenly_spaced
+from micro.datasets.spacing import evenly_spaced
 from micro.datasets.text_files import Pair, files_by_part, read_text, unlabeled_sources
 from micro.detection.vocabulary import Vocabulary, lowered, windows
 from micro.errors import DataError

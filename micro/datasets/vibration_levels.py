@@ -10,6 +10,7 @@ import numpy as np
 from micro.config import Config
 from micro.datasets.pieces import Parts
 from micro.datasets.recording import Recording
+from micro.datasets.reported import Level
 from micro.detection.sensor import as_sampled
 from micro.signal import FrontEnd
 from micro.signal.readings import read_vibration
@@ -20,20 +21,6 @@ from micro.support.wording import counted
 
 # Of a recording's values, the one that its zone is of.
 HIGH = 95
-
-
-@dataclass(frozen=True)
-class Level:
-    """Velocities of one state in one recording, in mm/s RMS: median and 95th percentile of the running values, the blocks that
-    were measured and those with a sensor fault, and the zone of the 95th percentile, '' where there are no zones."""
-
-    origin: str
-    state: str
-    blocks: int
-    faults: int
-    median: float | None
-    high: float | None
-    zone: str
 
 
 @dataclass(frozen=True)

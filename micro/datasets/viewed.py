@@ -12,7 +12,8 @@ from micro.datasets.filtered import filtered
 from micro.datasets.missing import missing_notes
 from micro.datasets.pieces import Parts, Pieces
 from micro.datasets.recording import Recording, one_rate, one_size
-from micro.datasets.sources import SourceData, join
+from micro.datasets.reported import SourceData
+from micro.datasets.sources import join
 from micro.datasets.views import TeacherInputs, Views, history_note, names_of, views_of
 
 

@@ -14,12 +14,12 @@ from enum import IntEnum
 
 import numpy as np
 
-from micro.signal.learned import BEYOND, DEVIATION_FRACTION, MOST_WINDOWS, Learned, learned_of
+from micro.detection.limits import MOST_KEPT
+from micro.signal.learned import BEYOND, DEVIATION_FRACTION, Learned, learned_of
+from micro.signal.limits import MOST_WINDOWS
 
 # Fraction bits: of limits in standard deviations, of fractions of a threshold, and of how far a mean has adapted.
 LIMIT_FRACTION, THRESHOLD_FRACTION, OFFSET_FRACTION = 8, 16, 16
-# Scores that the target keeps at most to find the threshold among, 8 bytes each.
-MOST_KEPT = 1024
 # Features that explain an alarm.
 MOVED = 3
 

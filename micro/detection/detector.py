@@ -12,14 +12,15 @@ from typing import TypedDict, Unpack
 import numpy as np
 import numpy.typing as npt
 
+from micro.detection.limits import LARGEST_CLEAR_AFTER
 from micro.detection.modes import NO_THRESHOLD, Modes, Ranges
 from micro.detection.score import Score
 from micro.detection.sensor import require_limits, saturated_count
 from micro.detection.standstill import require_off_rms
 from micro.detection.threshold import Threshold
 
-# What the C detector's counters and thresholds hold: uint16_t, int64_t.
-LARGEST_CLEAR_AFTER, LARGEST_SCORE = 2**16 - 1, 2**63 - 1
+# What the C detector's thresholds hold, int64_t.
+LARGEST_SCORE = 2**63 - 1
 # Windows that the history of the emitted C can hold.
 LONGEST_HISTORY = 32
 

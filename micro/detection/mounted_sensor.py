@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from micro.detection.limits import MOST_CHANNELS
+
 # Fraction bits of a scale, and the largest magnitude of one in these.
 SCALE_BITS, MOST_SCALE = 24, 2**31 - 128
 # Before the numbers: channels of the model, those of the sensor, the kind of limits (1 float32, 2 integers), 0.
@@ -17,7 +19,6 @@ FLOAT32, FIXED = 1, 2
 LARGEST = float(np.float32(3.4e38))
 Limit = tuple[float, float]
 NO_LIMIT: dict[int, Limit] = {FIXED: (-(2**31), 2**31 - 1), FLOAT32: (-LARGEST, LARGEST)}
-MOST_CHANNELS = 255
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 # Quantiles at which distributions are compared; permutations of a first batch, and at most in memory at once.
 QUANTILES, FIRST, CHUNK = 128, 32, 4096
+# Multiplications of a matrix product that one thread computes, and the fewest rows of one: threads that share a small product
+# wait for one another longer than they compute, and tiny ones cost more to begin than to compute.
+ALONE, FEWEST_ROWS = 400_000, 16
 # Permutations as far apart as what was observed that suffice to estimate a p far above the level (Besag and Clifford 1991).
 ENOUGH = 10
 MOST_PERMUTATIONS = 400_000
@@ -185,14 +188,24 @@ def permuted(
     while done < wanted:
         count = min(CHUNK, max(FIRST, done), wanted - done)
         drawn = rng.permuted(np.repeat(chosen, count, axis=0), axis=1)
-        for place, test in enumerate(tests):
-            as_far[place] += int(np.count_nonzero(test(drawn) >= observed[place]))
+        for block in _blocks(drawn):
+            for place, test in enumerate(tests):
+                as_far[place] += int(np.count_nonzero(test(block) >= observed[place]))
         done += count
         # Once p can only be far above the level, further permutations would not change the result.
         common = 1 + min(as_far)
         if sharing * common > 5 * level * (1 + (done if common > ENOUGH else wanted)):
             break
     return [(1 + count) / (1 + done) for count in as_far]
+
+
+def _blocks(drawn: np.ndarray) -> Iterator[np.ndarray]:
+    """Permutations, (n, sessions), as many at a time as are measured by one thread; of very many sessions all at once."""
+    rows = ALONE // (drawn.shape[1] * QUANTILES)
+    if rows < FEWEST_ROWS:
+        rows = len(drawn)
+    for start in range(0, len(drawn), rows):
+        yield drawn[start : start + rows]
 
 
 def _standardized(features: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ from enum import IntEnum
 import numpy as np
 
 from micro.detection.detector import require_counts
+from micro.detection.limits import LARGEST_SUPPRESSION
 from micro.detection.score import LARGEST_UNIT, SMALLEST_UNIT, real
 from micro.detection.sensor import require_limits
 from micro.detection.threshold import conformal_rank
@@ -18,8 +19,8 @@ from micro.detection.threshold import conformal_rank
 NO_CLASS = -1
 # A lead of int8 outputs is 0 to 255: no window is above this threshold, and at 0 all are that have one winner.
 NEVER = 255
-# What C's counters hold: int16_t for classes, uint16_t for windows.
-MOST_CLASSES, LARGEST_SUPPRESSION = 2**15 - 1, 2**16 - 1
+# What C's counter of classes holds, int16_t.
+MOST_CLASSES = 2**15 - 1
 
 
 class Recognition(IntEnum):

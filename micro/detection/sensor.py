@@ -8,13 +8,12 @@ from typing import Protocol
 
 import numpy as np
 
+from micro.detection.limits import LARGEST_MAX_SATURATED
 from micro.detection.score import real
 from micro.detection.standstill import machine_off
 from micro.signal import AnyFrontEnd
 from micro.signal.spec import LARGEST_SAMPLE
 
-# What the C counter of saturated samples holds, int32_t.
-LARGEST_MAX_SATURATED = 2**31 - 1
 # Above the magnitude of every int16 sample: a limit there is never reached.
 BEYOND_INT16 = 2**15 + 1
 

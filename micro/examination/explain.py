@@ -17,13 +17,13 @@ from micro.detection.labeler import Labeler
 from micro.detection.recognizer import Recognizer
 from micro.errors import RunError
 from micro.examination.labeled import LEARNS
-from micro.runs.evaluate import run_inputs
 from micro.runs.score_files import Scored, ToScore, ends_of, read_to_score, score_read
 from micro.runs.score_words import not_judged
 from micro.runs.student_scores import Student, load_student, observed
 from micro.runs.text_scores import is_text
 from micro.support.wording import counted
 from micro.tflite.graph import read
+from micro.tflite.interpreter import run_inputs
 
 # Windows below the threshold from which a feature's usual part in a score is taken, at least.
 FEWEST_USUAL = 5

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from micro.datasets.pieces import evenly_spaced
+from micro.datasets.spacing import evenly_spaced
 from micro.errors import RunError
 from micro.runs.device import faults_of
 from micro.runs.firmware import Firmware

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from micro.datasets.pieces import evenly_spaced
+from micro.datasets.spacing import evenly_spaced
 from micro.detection.transcription import best_symbols
 from micro.emission.c_text import c_array, c_string
 from micro.emission.predictor import predictor_context, predictor_files

@@ -10,7 +10,7 @@ from micro.fleet.driver import check_fleet
 from micro.fleet.spec import Fleet
 from micro.runs.lock import settled
 from micro.runs.plan import PARTS, RunPlan, planned
-from micro.runs.start import checked_data
+from micro.runs.reading import checked_data
 
 
 @dataclass(frozen=True)

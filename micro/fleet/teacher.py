@@ -14,9 +14,10 @@ import tensorflow as tf
 from keras_kd.layers import copied
 from micro.config import Config, parse_config
 from micro.datasets.class_windows import balanced
-from micro.datasets.pieces import AnyTarget, Targets, evenly_spaced
 from micro.datasets.prepare import Windows, prepare
 from micro.datasets.prepared import Prepared
+from micro.datasets.spacing import evenly_spaced
+from micro.datasets.targets import AnyTarget, Targets
 from micro.errors import MicroError, RunError
 from micro.runs.label_figures import combined
 from micro.runs.real_numbers import in_real_numbers

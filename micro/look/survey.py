@@ -19,7 +19,7 @@ from micro.datasets.contents import Contents, rows_of
 from micro.datasets.find import short_names
 from micro.datasets.formats import is_text, read_contents
 from micro.datasets.lines import text_blocks
-from micro.datasets.pieces import evenly_spaced
+from micro.datasets.spacing import evenly_spaced
 from micro.datasets.twins import twins_of
 from micro.errors import DataError, MicroError
 from micro.look.channels import channel_of, envelope

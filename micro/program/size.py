@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import micro.tflite.footprint as footprints
-from micro.aot import static_size
+from micro.aot import StaticSize, static_size
 from micro.aot.decode import unpacked
 from micro.errors import ConversionError
 from micro.targets.cores import Core, Runtime, core_of, static_c
@@ -98,6 +99,11 @@ class Model:
         graph = read(content)
         return cls(content, graph, footprints.measure(content))
 
+    @cached_property
+    def as_static(self) -> StaticSize:
+        """What it takes as static C, on any core; raises as `static_size`."""
+        return static_size(self.content)
+
     def works(self, runtime: Runtime) -> tuple[Work, ...]:
         """The size of each operator that a runtime runs: static C has none that decodes packed weights."""
         return works_of(unpacked(self.graph) if runtime == "static" else self.graph)
@@ -115,7 +121,7 @@ def program_of(model: Model, runtime: Runtime, core: Core | None = None, kernels
     """
     on = core or core_of(DENSE)
     if runtime == "static":
-        size, works = static_size(model.content), model.works("static")
+        size, works = model.as_static, model.works("static")
         ends = (*model.graph.inputs, *model.graph.outputs)
         buffers = sum(bytes_of(model.graph.tensors[index]) for index in ends)
         return Program(

@@ -5,17 +5,18 @@ from __future__ import annotations
 import numpy as np
 
 from micro.datasets.feature_names import features_of
-from micro.datasets.pieces import evenly_spaced
 from micro.datasets.prepared import Prepared
+from micro.datasets.spacing import evenly_spaced
 from micro.detection.alarm_parts import Share, alarm_windows, by_channel, shares_of
 from micro.detection.contributions import SUMS, summands
 from micro.detection.detector import Detector
 from micro.runs.alarm_report import AlarmPart, AlarmReport
 from micro.runs.compression import Written
-from micro.runs.evaluate import Evaluation, run_inputs
+from micro.runs.evaluate import Evaluation
 from micro.runs.tested_streams import TestedStream, seconds_of, tested_streams
 from micro.tflite.graph import read
 from micro.tflite.integers import quantized
+from micro.tflite.interpreter import run_inputs
 
 # Alarms and features of each that a report keeps, windows that an alarm's parts are from, healthy ones that say what is usual,
 # and the fewest of these.

@@ -7,15 +7,18 @@ import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from micro.datasets.prepared import Prepared
-from micro.datasets.window_parts import Windows
 from micro.errors import DataError, RunError
 from micro.signal.octaves import octaves_of
 from micro.tflite.graph import TfliteLike, read
 from micro.tflite.integers import quantized
+
+if TYPE_CHECKING:
+    from micro.datasets.prepared import Prepared
+    from micro.datasets.window_parts import Windows
 
 SCORES, FEATURES, OCTAVES = "calibration.csv", "calibration_features.csv", "calibration_octaves.csv"
 NO_SCORES = "keeps no scores of its calibration: it is no anomaly detector's run, or an older one"

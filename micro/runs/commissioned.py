@@ -20,10 +20,10 @@ from micro.detection.commissioning import (
     with_offsets,
 )
 from micro.detection.detector import Detector, Status, decide
-from micro.runs.evaluate import run_inputs
 from micro.signal import FrontEnd
 from micro.signal.learned import BEYOND, Learned, int8_learned, powers, whole_values
 from micro.tflite.graph import read
+from micro.tflite.interpreter import run_inputs
 
 
 @dataclass(frozen=True)

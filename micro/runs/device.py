@@ -18,12 +18,12 @@ from micro.detection.outcome import Decider, decided, real_scores
 from micro.detection.recognizer import NO_CLASS, Recognition
 from micro.detection.sensor import Fault, faults
 from micro.runs.commissioned import commissioned
-from micro.runs.evaluate import run_inputs
 from micro.runs.firmware import Firmware, load_firmware
 from micro.signal import AnyFrontEnd, Frames, FrontEnd, JoinedFrames, JoinedFrontEnd
 from micro.signal.joined import counts_of, main_front_end, streamed
 from micro.signal.joined_frames import arrivals_of, main_of, sensed_of
 from micro.tflite.graph import read
+from micro.tflite.interpreter import run_inputs
 
 
 @dataclass(frozen=True)

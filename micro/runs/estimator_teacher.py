@@ -15,8 +15,8 @@ import numpy as np
 
 from keras_kd import Supplied
 from micro.config import NETWORK, Config
-from micro.datasets.pieces import evenly_spaced
 from micro.datasets.prepared import Prepared
+from micro.datasets.spacing import evenly_spaced
 from micro.datasets.window_parts import Windows
 from micro.errors import DataError
 from micro.runs.detectors import names_of

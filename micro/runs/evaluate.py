@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from micro.config import OF_CLASSES, Config, Task
-from micro.datasets.pieces import evenly_spaced
 from micro.datasets.prepared import Prepared
+from micro.datasets.spacing import evenly_spaced
 from micro.detection.detector import Detector, in_units, stand_in
 from micro.detection.in_alarm import in_alarm
 from micro.detection.metrics import alarm_rates, auc, calibration_error, macro_f1
@@ -27,7 +27,7 @@ from micro.signal import FrontEnd, JoinedFrontEnd
 from micro.support.wording import counted
 from micro.tflite.graph import TfliteLike, read
 from micro.tflite.integers import quantize_inputs, quantized
-from micro.tflite.interpreter import all_outputs, run
+from micro.tflite.interpreter import run, run_inputs
 
 if TYPE_CHECKING:
     import keras
@@ -133,12 +133,6 @@ def detector_score(tflite: TfliteLike, predicted: Sequence[int] = ()) -> Score:
 def score_inputs(tflite: TfliteLike, score: Score, features: np.ndarray) -> np.ndarray:
     """A score's integers for int8 features, in TFLite Micro: (n, ...) -> (n,) int64."""
     return score(features, run_inputs(tflite, score.inputs(features)))
-
-
-def run_inputs(tflite: TfliteLike, inputs: np.ndarray) -> np.ndarray:
-    """int8 outputs of int8 inputs in TFLite Micro: (n, ...) -> (n, *output)."""
-    graph = read(tflite)
-    return all_outputs(tflite, [inputs.reshape(-1, *graph.tensors[graph.inputs[0]].shape)])["output0"]
 
 
 def soft_targets(temperature: float, data: Prepared, teacher: keras.Model, tflite: TfliteLike) -> SoftTargets | None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from micro.config import Config, RenamedError
 from micro.errors import RunError
+from micro.runs.manifest import NAME, not_finished
 from micro.runs.run_report import RunReport
 from micro.runs.summary import config_from_plain
 
@@ -18,11 +19,11 @@ def read_run(folder: Path) -> tuple[RunReport, Config]:
         RunError: In one line, if the folder is not one or holds what no run has written.
     """
     try:
-        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        manifest = json.loads((folder / NAME).read_text(encoding="utf-8"))
         config = config_from_plain(manifest["config"], folder)
         return RunReport.read(folder), config
     except OSError as error:
-        raise RunError(f"{folder} is not a finished run: {error.filename}: {error.strerror}") from None
+        raise not_finished(folder, error) from None
     except RenamedError as error:
         raise RunError(f"{folder} was made by an earlier version: {error}; make it again") from None
     except (ValueError, KeyError, TypeError, RecursionError) as error:

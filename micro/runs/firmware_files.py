@@ -25,7 +25,7 @@ from micro.detection.score import margin_score
 from micro.detection.sensor import as_sampled
 from micro.detection.threshold import Threshold, threshold_rank
 from micro.runs.compression import Written
-from micro.runs.evaluate import detector_score, run_inputs
+from micro.runs.evaluate import detector_score
 from micro.runs.report_parts import ClassReport, LabelReport, RecognizedReport, ReportedDetector
 from micro.runs.run_report import reported
 from micro.runs.text_models import Embedding
@@ -33,6 +33,7 @@ from micro.signal import FrontEnd
 from micro.signal.learned import value_fractions
 from micro.tflite.graph import read
 from micro.tflite.integers import quantize_inputs
+from micro.tflite.interpreter import run_inputs
 
 
 def chip_detector(

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from micro.config import Config
-from micro.datasets.pieces import AnyTarget
 from micro.datasets.prepared import Prepared
+from micro.datasets.targets import AnyTarget
 from micro.runs.evaluate import by_origin
 from micro.runs.firmware_files import (
     by_class,

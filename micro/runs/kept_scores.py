@@ -7,15 +7,18 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from micro.config import Config, CwruData
 from micro.datasets.find import find_files
-from micro.datasets.prepared import Prepared
 from micro.errors import DataError, RunError
-from micro.runs.evaluate import Evaluation
 from micro.support.files import file_sha256, json_bytes, sha256
+
+if TYPE_CHECKING:
+    from micro.datasets.prepared import Prepared
+    from micro.runs.evaluate import Evaluation
 
 NAME = "test_scores.csv"
 # What simulated data are called among digests.

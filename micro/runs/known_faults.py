@@ -10,9 +10,9 @@ import keras
 import numpy as np
 
 import keras_kd
-from micro.datasets.pieces import evenly_spaced
 from micro.datasets.prepare import Windows
 from micro.datasets.prepared import Prepared
+from micro.datasets.spacing import evenly_spaced
 
 # Healthy windows for each window of a known fault, standard deviations of healthy windows' scores that are to lie between, and
 # how strongly. Settled on simulated rigs: with more faults, or a stronger pull, others are found less often.

@@ -8,8 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from micro.errors import RunError
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
@@ -53,6 +51,8 @@ def holding(out: Path, *, patience: float = 0.0, kept: bool = True) -> Iterator[
     Raises:
         RunError: If another process holds it, or nothing can be written there.
     """
+    from filelock import FileLock, Timeout  # only what holds a folder waits for this import
+
     path = out.with_name(f".{out.name}.keras-kd.lock")
     made = [place for place in path.parents if not place.exists()]
     lock = FileLock(path)

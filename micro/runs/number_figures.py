@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from micro.datasets.pieces import AnyTarget, Targets
+from micro.datasets.targets import AnyTarget, Targets
 from micro.datasets.window_parts import Windows
 from micro.detection.estimator import half_width
 from micro.detection.metrics import fit_of

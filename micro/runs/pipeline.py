@@ -15,8 +15,8 @@ import tensorflow as tf
 from keras_kd.layers import copied
 from micro.aot import generate
 from micro.config import Config
-from micro.datasets.pieces import evenly_spaced
 from micro.datasets.prepared import Prepared, calibration_windows
+from micro.datasets.spacing import evenly_spaced
 from micro.emission import emit
 from micro.errors import ConversionError, DataError
 from micro.runs.alarms_explained import alarm_reports

@@ -17,8 +17,8 @@ from micro.runs.folder import RunFolder, is_run_of
 from micro.runs.lock import settled
 from micro.runs.planned_models import PlannedModel, planned_models
 from micro.runs.publish import holds_something
+from micro.runs.reading import checked_data
 from micro.runs.recipe_choice import trial_epochs, trials_of
-from micro.runs.start import checked_data
 from micro.runs.summary import plain_config
 from micro.support.files import json_bytes
 from micro.support.wording import counted

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import keras
 
-from micro.datasets.pieces import AnyTarget, Target
+from micro.datasets.targets import AnyTarget, Target
 
 # Name of the layer that brings a user's teacher of numbers to the run's own scale.
 STANDARDIZED = "standardized"

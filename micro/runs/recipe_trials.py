@@ -11,8 +11,8 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from micro.config import AUTO, OF_CLASSES, PLAIN, Config, with_candidate
-from micro.datasets.pieces import Targets
 from micro.datasets.prepared import Prepared
+from micro.datasets.targets import Targets
 from micro.detection.threshold import reconstruction_error
 from micro.runs.fitting import OnEpoch
 from micro.runs.recipe_choice import OF_SEVERAL, RecipeChoice, choose, trial_epochs, trials_of

@@ -8,10 +8,8 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from micro.config import Task
-from micro.datasets.pieces import AnyTarget, Target, Targets
-from micro.datasets.recorded_time import RecordedTime
-from micro.datasets.sources import SourceData
-from micro.datasets.speeds import Unjudged
+from micro.datasets.reported import RecordedTime, SourceData, Unjudged
+from micro.datasets.targets import AnyTarget, Target, Targets
 from micro.detection.detector import Detector
 from micro.detection.estimator import Estimator, Estimators
 from micro.signal import FrontEnd

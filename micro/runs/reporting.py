@@ -20,14 +20,15 @@ from micro.program.size import Model
 from micro.quantize.aware import QuantizationAware
 from micro.runs.alarm_report import AlarmReport
 from micro.runs.assessment import judge
-from micro.runs.bearing_report import bearing_report
+from micro.runs.bearing_found import bearing_report
 from micro.runs.budgets import exceeded
-from micro.runs.chip_report import BudgetReport, StreamingReport, time_report
+from micro.runs.chip_report import BudgetReport, StreamingReport
 from micro.runs.evaluate import by_origin, chip_judge, soft_targets
 from micro.runs.firmware_files import judging
 from micro.runs.fold_reports import divided, fold_reports, mean_of, windows_of
 from micro.runs.fold_teacher import note_of_folds
 from micro.runs.mode_figures import mode_rows
+from micro.runs.operator_times import time_report
 from micro.runs.recipe_choice import RecipeChoice
 from micro.runs.repeats import compare, summarize
 from micro.runs.report.costs import graph_rows

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import Field, ValidationError, field_serializer
 
 from micro.config import Task
-from micro.datasets.pieces import Targets
+from micro.datasets.targets import Targets
 from micro.detection.commissioning import Commissioning
 from micro.detection.detector import Detector
 from micro.detection.labeler import Labeler

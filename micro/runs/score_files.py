@@ -23,20 +23,20 @@ from micro.datasets import table
 from micro.datasets.filtered import filtered
 from micro.datasets.find import short_names
 from micro.datasets.missing import missing_notes
-from micro.datasets.pieces import Targets
 from micro.datasets.recording import Recording, cut
 from micro.datasets.regression import load_to_score
 from micro.datasets.sources import join
 from micro.datasets.speeds import modes_of, speed_column
 from micro.datasets.split import file_scalings
 from micro.datasets.standing import Standing, detector_limits
+from micro.datasets.targets import Targets
 from micro.datasets.views import Views
 from micro.detection.detector import Detector, Status, decide
 from micro.detection.estimator import Estimator, Estimators
 from micro.detection.recognizer import NO_CLASS, Recognizer, recognize
 from micro.detection.sensor import Fault
 from micro.errors import DataError, RunError
-from micro.runs.bearing_report import lines_of
+from micro.runs.bearing_found import lines_of
 from micro.runs.finished import read_run
 from micro.runs.label_scores import Label, window_labels
 from micro.runs.run_report import RunReport

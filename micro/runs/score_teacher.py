@@ -14,9 +14,9 @@ import numpy as np
 
 from keras_kd import Supplied
 from micro.config import Config
-from micro.datasets.pieces import evenly_spaced
 from micro.datasets.prepare import Windows
 from micro.datasets.prepared import Prepared
+from micro.datasets.spacing import evenly_spaced
 from micro.datasets.window_parts import Origins
 from micro.detection.threshold import reconstruction_error
 from micro.errors import DataError

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from micro.config import Config
-from micro.datasets.enough import require_enough
-from micro.datasets.prepare import prepare
-from micro.datasets.prepared import Prepared, notes_of_others
-from micro.runs.duration import estimated_seconds, in_words
+from micro.datasets.find import find_files
 from micro.runs.folder import NOT_BEGUN, RunFolder
 from micro.runs.lock import holding, settled
 from micro.runs.progress_lines import Teller, Watch, nobody
-from micro.runs.run_report import RunReport
 from micro.runs.summary import plain_config
 from micro.support.files import json_bytes
 from micro.support.progress import Progress
 from micro.support.silence import import_frameworks, quiet_frameworks
+
+if TYPE_CHECKING:
+    from micro.datasets.prepared import Prepared
+    from micro.runs.run_report import RunReport
 
 
 def run_pipeline(
@@ -61,6 +60,8 @@ def run_pipeline(
     with holding(folder.out):
         if folder.settle(json_bytes(plain), resume=resume):
             progress("done", 1.0)
+            from micro.runs.run_report import RunReport
+
             return RunReport.read(folder.out)
         return run_held(config, folder, plain, resume=resume, force=force, teller=Teller(progress, watch))
 
@@ -79,6 +80,10 @@ def run_held(
     folder.check(content, resume=resume, force=force)
     try:
         teller.say("reading data", 0.0)
+        _require_files(config)
+        from micro.runs.duration import estimated_seconds, in_words
+        from micro.runs.reading import checked_data
+
         data = checked_data(config)
         whole = "as a whole " if resume else ""
         teller.say(f"takes {whole}{in_words(estimated_seconds(config, data[0], len(data)))}", 0.01)
@@ -118,20 +123,11 @@ def _ending_told(teller: Teller) -> Iterator[None]:
     teller.ended("done")
 
 
-def checked_data(config: Config) -> list[Prepared]:
-    """The data of a config, or of each of its folds, before any is trained: what is wrong with the last of them is said at
-    once.
-
-    Raises:
-        DataError: For recordings that cannot be read or are too few.
-        ValueError: For settings that do not fit the data.
-    """
-    data = [_prepared(config, fold) for fold in range(getattr(config.data, "folds", None) or 1)]
-    for fold, one in enumerate(data):
-        require_enough(config, one, fold)
-    if others := notes_of_others(data):
-        data[0] = replace(data[0], notes=(*data[0].notes, *others))
-    return data
+def _require_files(config: Config) -> None:
+    """DataError where the files of a config are not there, before what reads them is imported."""
+    files = getattr(config.data, "files", ())
+    if files:
+        find_files(files, getattr(config.data, "folder", "."))
 
 
 def _check_teachers(config: Config, others: Sequence[Prepared]) -> None:
@@ -142,15 +138,3 @@ def _check_teachers(config: Config, others: Sequence[Prepared]) -> None:
 
     for one in others:
         check_teacher(config, one)
-
-
-def _prepared(config: Config, fold: int) -> Prepared:
-    """The data of a config, or of one of its folds. Augmentation starts TensorFlow, whose devices are settled before that."""
-    if not any(each.augments for each in config.augments):
-        return prepare(config, fold)
-    import_frameworks()
-    from micro.runs.training_devices import ready_devices
-
-    with quiet_frameworks():
-        ready_devices(config.teacher.devices)
-        return prepare(config, fold)

@@ -7,16 +7,16 @@ import numpy as np
 
 from micro.config import Config
 from micro.conversion.convert_keras import convert
-from micro.datasets.pieces import evenly_spaced
+from micro.datasets.spacing import evenly_spaced
 from micro.errors import ConversionError, RunError
 from micro.quantize.aware import quantize_aware
 from micro.runs.chip_report import StreamingReport
-from micro.runs.evaluate import run_inputs
 from micro.signal import FrontEnd, Hops
 from micro.streaming.step_model import stream
 from micro.streaming.streamed import Streamed
 from micro.tflite.graph import TfliteLike, read
 from micro.tflite.integers import quantize_inputs
+from micro.tflite.interpreter import run_inputs
 
 VERIFIED_WINDOWS = 200
 

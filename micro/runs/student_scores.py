@@ -9,8 +9,8 @@ import numpy as np
 
 from micro.config import Config
 from micro.datasets.overflow import require_finite
-from micro.datasets.pieces import AnyTarget, Targets
 from micro.datasets.recording import Recording
+from micro.datasets.targets import AnyTarget, Targets
 from micro.datasets.views import release
 from micro.detection.detector import Detector, stand_in
 from micro.detection.labeler import Labeler
@@ -20,12 +20,12 @@ from micro.detection.residual import measured, taken
 from micro.detection.standstill import limits_of
 from micro.detection.threshold import Threshold, reconstruction_error
 from micro.runs.device import faults_of
-from micro.runs.evaluate import run_inputs
 from micro.runs.run_report import RunReport
 from micro.signal import AnyFrontEnd, Frames, FrontEnd, Scaling
 from micro.signal.joined import counts_of, features_of, int8_of
 from micro.tflite.graph import read
 from micro.tflite.integers import dequantize, quantized
+from micro.tflite.interpreter import run_inputs
 
 # Samples of windows, overlaps included, that are scored at a time.
 SAMPLES_AT_ONCE = 1 << 24

@@ -11,9 +11,9 @@ import numpy as np
 
 from micro.detection.predictor import Predictor
 from micro.errors import RunError
-from micro.runs.evaluate import run_inputs
 from micro.runs.finished import read_run
 from micro.tflite.graph import read
+from micro.tflite.interpreter import run_inputs
 
 # Where a run keeps texts of its test.
 TEST_TEXTS = "test_texts.json"

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from micro.datasets.vibration_levels import Level, Levels
+from micro.datasets.reported import Level
 from micro.runs.report_parts import Part
+
+if TYPE_CHECKING:
+    from micro.datasets.vibration_levels import Levels
 
 
 class VibrationReport(Part):

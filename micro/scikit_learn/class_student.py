@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from micro.detection.recognizer import Recognizer
-from micro.runs.evaluate import run_inputs
 from micro.runs.firmware import Firmware
 from micro.scikit_learn.class_teacher import probabilities_of
 from micro.scikit_learn.student import MOST_KEPT, int8_student
 from micro.scikit_learn.teacher import unscaled
 from micro.signal import FrontEnd, fit_scaling
 from micro.tflite.graph import read
+from micro.tflite.interpreter import run_inputs
 
 if TYPE_CHECKING:
     import keras

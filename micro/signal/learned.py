@@ -17,8 +17,6 @@ VALUE_FRACTION, DEVIATION_FRACTION = 16, 4
 BEYOND = 1 << 23
 # Differences of samples from the window's first one are taken to this at most.
 LARGEST_STEP = 65535
-# Windows whose sums 64 bits hold.
-MOST_WINDOWS = 65535
 F = np.float32
 
 

@@ -10,6 +10,8 @@ Kind = Literal["spectrum", "mel", "envelope", "moments", "shape", "statistics", 
 Detrend = Literal["mean", "linear", "none"]
 Taper = Literal["hann", "hamming", "none"]
 Arithmetic = Literal["float32", "fixed"]
+# Of acceleration.
+Unit = Literal["g", "m/s2", "mm/s2"]
 # Where the speed of a shaft comes from: the last channel, in RPM, or the spectrum of the first.
 Orders = Literal["channel", "spectrum"]
 # Samples beyond this are taken for a sensor fault: fourth powers of those within fit float32.

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from micro.signal.limits import MOST_PULSES
+
 # Revolutions whose median is the speed, and microseconds of a minute.
 TURNS, MINUTE = 5, 60_000_000
-MOST_PULSES = 1024
 
 
 @dataclass(frozen=True)

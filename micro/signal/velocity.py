@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 
@@ -21,10 +21,10 @@ from micro.signal.decimation import (
 )
 from micro.signal.fixed_point import highest_bit, square_root
 from micro.signal.front_end import LONGEST_FRAME, FrontEnd
+from micro.signal.limits import MOST_AVERAGED
 from micro.signal.severity import Borders, borders_of
-from micro.signal.spec import LARGEST_SAMPLE, Arithmetic
+from micro.signal.spec import LARGEST_SAMPLE, Arithmetic, Unit
 
-Unit = Literal["g", "m/s2", "mm/s2"]
 # mm/s2 of one.
 FACTORS: dict[Unit, float] = {"g": 9806.65, "m/s2": 1000.0, "mm/s2": 1.0}
 # Sample rate over the highest frequency: 2 by the sampling theorem, and room for the filter before the converter.
@@ -32,7 +32,6 @@ RATE_OVER_HIGH = 2.56
 # Periods of the lowest frequency that a window must hold, and that it holds where nothing is said.
 FEWEST_PERIODS, PERIODS = 4, 10
 SHORTEST_WINDOW = 64
-MOST_AVERAGED = 64
 # Samples at the ends of int16 are a sensor fault.
 LARGEST_COUNT = 32767
 # In micrometers a second: 64 squares fit 64 bits.

@@ -13,10 +13,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 if TYPE_CHECKING:
     import keras
+    import numpy as np
 
 # The earliest moment a zip entry can name: archives get it instead of the clock.
 ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -115,6 +114,8 @@ def json_bytes(value: object) -> bytes:
 
 def array_bytes(array: np.ndarray) -> bytes:
     """The array as an .npy file."""
+    import numpy as np
+
     out = io.BytesIO()
     np.save(out, array, allow_pickle=False)
     return out.getvalue()

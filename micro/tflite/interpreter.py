@@ -64,6 +64,12 @@ def all_outputs(tflite: TfliteLike, inputs: Sequence[np.ndarray]) -> dict[str, n
     return invoke(content, read(content), list(inputs))[0]
 
 
+def run_inputs(tflite: TfliteLike, inputs: np.ndarray) -> np.ndarray:
+    """int8 outputs of int8 inputs in TFLite Micro: (n, ...) -> (n, *output)."""
+    graph = read(tflite)
+    return all_outputs(tflite, [inputs.reshape(-1, *graph.tensors[graph.inputs[0]].shape)])["output0"]
+
+
 def require_runnable(graph: Graph) -> None:
     """Refuse a model that holds or computes more than any microcontroller can, before it is run.
 

@@ -27,12 +27,12 @@ from micro.detection.metrics import auc
 from micro.detection.score import reconstruction_score
 from micro.detection.threshold import Threshold, fit_threshold, threshold_rank
 from micro.emission.detector import detector_files
-from micro.runs.evaluate import run_inputs
 from micro.signal import FrontEnd, Scaling, fit_scaling
 from micro.signal.fixed_point import fractions, quantized
 from micro.signal.learned import as_scaling, learned_of, powers
 from micro.support.files import sha256
 from micro.tflite.graph import read
+from micro.tflite.interpreter import run_inputs
 
 RATE, WINDOW, FULL_SCALE = 10_000.0, 512, 16.0
 LEARN, CALIBRATE, HEALTHY, FAULTY = 200, 500, 1000, 300

@@ -2,8 +2,10 @@
 
 Modules are compiled once, in a try that does not count, as in an installation: not on each start.
 
-Usage: python scripts/bench/start_times.py RUN [--tries 3] [--root CHECKOUT]
-RUN is a finished run of a detector; CHECKOUT is another one of this repository to measure, such as one before a change.
+Usage: python scripts/bench/start_times.py RUN [--tries 3] [--root CHECKOUT] [--beside FORMER] [--only COMMAND ...]
+RUN is a finished run of a detector; CHECKOUT is another one of this repository to measure, such as one before a change. With
+FORMER each try is followed by one of that checkout, and what is printed last is CPU seconds over its CPU seconds: on a machine
+that does other work as well, only this can be compared.
 """
 
 from __future__ import annotations
@@ -49,27 +51,31 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("--tries", type=int, default=3)
     parser.add_argument("--root", type=Path, default=ROOT)
+    parser.add_argument("--beside", type=Path)
+    parser.add_argument("--only", nargs="+", choices=COMMANDS, default=list(COMMANDS), metavar="COMMAND")
     given = parser.parse_args()
+    roots = [root.resolve() for root in (given.root, given.beside) if root is not None]
     jobs = ROOT / "micro/config/jobs"
-    print("| command | wall, s | CPU, s |\n| --- | --- | --- |")
+    heads = ["command", "wall, s", "CPU, s", *(["CPU of the former, s", "ratio"] if given.beside else [])]
+    print(f"| {' | '.join(heads)} |\n|{' --- |' * len(heads)}")
     with tempfile.TemporaryDirectory() as tmp:
         rig = (jobs / "rig.toml").read_text()
         (Path(tmp) / "rig.toml").write_text(rig)
         (Path(tmp) / "table.toml").write_text((jobs / "table.toml").read_text())
         (Path(tmp) / "wrong.toml").write_text(rig.replace("epochs", "epoch"))
-        for name, typed in COMMANDS.items():
-            words = [
-                shlex.split(typed.format_map({"tmp": tmp, "run": given.run.resolve(), "try": number}))
-                for number in range(given.tries + 1)
-            ]
-            tries = [timed(each, given.root.resolve(), tmp) for each in words][1:]
-            if any(code in (2, 70) for code, *_ in tries) and not any(each in name for each in WRONG):
-                print(f"| {name} | there is none | |")
+        for name, typed in ((name, COMMANDS[name]) for name in given.only):
+            tries: list[list[tuple[int, float, float]]] = [[] for _ in roots]
+            for number in range(given.tries + 1):
+                for place, root in enumerate(roots):
+                    own = {"tmp": tmp, "run": given.run.resolve(), "try": f"{number}-{place}"}
+                    tries[place].append(timed(shlex.split(typed.format_map(own)), root, tmp))
+            counted = [each[1:] for each in tries]
+            if any(code in (2, 70) for code, *_ in counted[0]) and not any(each in name for each in WRONG):
+                print(f"| {name} | there is none |{' |' * (len(heads) - 2)}")
                 continue
-            print(
-                f"| {name} | {min(wall for _, wall, _ in tries):.2f} | {min(cpu for *_, cpu in tries):.2f} |",
-                flush=True,
-            )
+            cpu = [min(cpu for *_, cpu in each) for each in counted]
+            figures = [min(wall for _, wall, _ in counted[0]), *cpu, *([cpu[0] / cpu[1]] if given.beside else [])]
+            print(f"| {name} | {' | '.join(f'{figure:.2f}' for figure in figures)} |", flush=True)
 
 
 def timed(words: list[str], root: Path, tmp: str) -> tuple[int, float, float]:

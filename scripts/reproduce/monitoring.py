@@ -21,9 +21,9 @@ from micro.datasets import rig
 from micro.datasets.recording import windows
 from micro.detection.drift import DriftCheck, watch
 from micro.runs.baseline import calibration_features, calibration_sessions
-from micro.runs.evaluate import run_inputs
 from micro.runs.firmware import Firmware, load_firmware
 from micro.runs.start import run_pipeline
+from micro.tflite.interpreter import run_inputs
 
 STEADY, AFTER, EVERY, SECONDS = 8, 24, 4, 4.0
 DRIFTS = {

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
-from micro.datasets.pieces import AnyTarget, Targets
+from micro.datasets.targets import AnyTarget, Targets
 from micro.runs.assessment.words import above
 from micro.runs.fold_parts import FoldReport, merged, weighted
 from micro.runs.report_parts import METRICS, OF_SEVERAL, Metrics, of_target

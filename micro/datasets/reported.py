@@ -1,0 +1,49 @@
+"""What a report keeps of the data of a run: further sources, how long was recorded, velocities, what is not judged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class SourceData:
+    """What was read of a further source: its name, its channels and their rate in Hz."""
+
+    name: str
+    channels: tuple[str, ...]
+    sample_rate: float
+
+
+@dataclass(frozen=True)
+class RecordedTime:
+    """Of all recordings that were read: `files`, their `seconds` together, without gaps, and the days of the first and the last
+    sample, as year-month-day, None where files name no day."""
+
+    files: int
+    seconds: float
+    first: str | None = None
+    last: str | None = None
+
+
+@dataclass(frozen=True)
+class Level:
+    """Velocities of one state in one recording, in mm/s RMS: median and 95th percentile of the running values, the blocks that
+    were measured and those with a sensor fault, and the zone of the 95th percentile, '' where there are no zones."""
+
+    origin: str
+    state: str
+    blocks: int
+    faults: int
+    median: float | None
+    high: float | None
+    zone: str
+
+
+@dataclass(frozen=True)
+class Unjudged:
+    """Of all windows of a run's recordings those in which the machine is off, and those of unknown operating mode, 0 without
+    modes."""
+
+    windows: int
+    off: int
+    unknown: int
