@@ -169,11 +169,8 @@ int sensor_start(void) {
 }
 """
     folder = project(tmp_path / "p", sensor)
-    hop = firmwares()["reconstruction"].front_end.sensor_hop
-    assert (
-        f"{queue_of(hop)} is for the samples of a hop, enough on any chip that keeps up"
-        in (folder / "README.md").read_text()
-    )
+    enough = queue_of(firmwares()["reconstruction"].front_end.sensor_hop)
+    assert f"{enough} is for the samples of a hop, enough on any chip" in (folder / "README.md").read_text()
     main = folder / "main.c"
     main.write_text(
         main.read_text().replace("void app_wait(void) {}", "#include <stdlib.h>\nvoid app_wait(void) { exit(7); }")
@@ -237,11 +234,6 @@ int sensor_read(pump_sample *sample) {
 }
 """
     folder = project(tmp_path / "p", sensor)
-    hop = firmwares()["reconstruction"].front_end.sensor_hop
-    assert (
-        f"{queue_of(hop)} is for the samples of a hop, enough on any chip that keeps up"
-        in (folder / "README.md").read_text()
-    )
     main = folder / "main.c"
     main.write_text(
         main.read_text().replace("{ (void)seconds; }", '{ app_print(seconds == 60u ? "sleeps\\n" : "wrong\\n"); }')

@@ -11,7 +11,7 @@ from micro.detection.threshold import Threshold
 from micro.emission import emit
 from micro.errors import RunError
 from micro.monitoring.result import Monitoring
-from micro.runs.baseline import FEATURES, OCTAVES, Calibration, calibration_files
+from micro.runs.baseline import FEATURES, OCTAVES, STOPS, Calibration, calibration_files
 from micro.runs.finished import read_run
 from micro.runs.lock import settled
 from micro.runs.parameters_file import PARAMETERS, parameters_record
@@ -102,7 +102,7 @@ def _detector_and_threshold(
 def _write(staged: Path, report: RunReport, name: str, threshold: Threshold, calibration: Calibration) -> None:
     """Replace what depends on the threshold in a copy of a run."""
     emit(staged / "student_int8.tflite", staged / "firmware", name, constants={"threshold": threshold.value})
-    for file in (FEATURES, OCTAVES):
+    for file in (FEATURES, OCTAVES, STOPS):
         (staged / file).unlink(missing_ok=True)
     for file, content in calibration_files(calibration).items():
         write_bytes(staged / file, content)
