@@ -7,12 +7,15 @@ from collections.abc import Sequence
 from micro.examination.compare import Compared, Figure, Pair
 from micro.examination.compare_words import DATA, cell, sections
 from micro.examination.paired import NAMES
-from micro.support.html import chart, drawing, figure, page, plain
+from micro.support.html import chart, drawing, figure, label_of, page, plain
 
-# Metrics that are better the lower they are, and models' colors by run.
+# Metrics that are better the lower they are.
 LOWER_IS_BETTER = (NAMES["regression"],)
 # Of the picture of figures, as a fraction of their middle.
 LEAST_SPAN = 0.1
+# Of a run's name.
+LETTERS = 24
+# One for each run.
 COLORS = ("#0b6e99", "#c2571a", "#3a7d2c", "#444444", "#8e4585", "#c2881a")
 
 
@@ -57,9 +60,10 @@ def differences_chart(pairs: Sequence[Pair]) -> dict[str, str] | None:
         axes.plot([each.low, each.high], [place, place], color=color, linewidth=2)
         axes.plot([each.difference], [place], color=color, marker="o")
     axes.axvline(0, color="black", linewidth=0.8, linestyle="--")
-    axes.set_yticks(range(len(known)), [plain(_short(pair.other)) for pair, _ in known])
+    axes.set_yticks(range(len(known)), [label_of(pair.other, LETTERS) for pair, _ in known])
     axes.set(
-        ylim=(len(known) - 0.5, -0.5), xlabel=f"{known[0][1].metric}, less that of {plain(_short(known[0][0].one))}"
+        ylim=(len(known) - 0.5, -0.5),
+        xlabel=f"{known[0][1].metric}, less that of {label_of(known[0][0].one, LETTERS)}",
     )
     says = (
         f"Difference to {known[0][0].one} on the recordings that both tested, with its interval at 95 % by drawing recordings "
@@ -93,7 +97,7 @@ def figures_chart(found: Compared) -> dict[str, str] | None:
             if mean is None:
                 continue
             places.append(len(places))
-            labels.append(plain(f"{row.name.split(', ', 1)[-1]}: {_short(run, 18)}"))
+            labels.append(f"{plain(row.name.split(', ', 1)[-1])}: {label_of(run, 18)}")
             color = COLORS[number % len(COLORS)]
             axes.errorbar([mean], [places[-1]], xerr=[value.deviation or 0.0], color=color, marker="o", capsize=3)
             for name, each in (("model", row.name), ("run", run), ("mean", mean), ("deviation", value.deviation)):
@@ -108,7 +112,3 @@ def figures_chart(found: Compared) -> dict[str, str] | None:
         axes.set_xlim(middle - half, middle + half)
     axes.grid(axis="x", color="#dddddd", linewidth=0.6)
     return chart(metric, f"{metric} of each run's test, with the standard deviation over seeds or folds.", drawn, data)
-
-
-def _short(name: str, most: int = 24) -> str:
-    return name if len(name) <= most else f"...{name[-most + 3 :]}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import jinja2
@@ -24,6 +24,8 @@ from micro.targets.boards import all_boards
 Handler = Callable[[Request], Awaitable[Response]]
 # Runs and jobs that a page lists, the newest; runs that are compared at a time.
 MOST_LISTED, MOST_COMPARED = 500, 6
+# Samples a second that a browser takes from a microphone.
+LEAST_SOUND, MOST_SOUND = 8_000, 96_000
 
 
 def page_routes(space: Workspace) -> list[Route]:
@@ -211,8 +213,17 @@ def _run(space: Workspace, request: Request) -> tuple[str, dict[str, Any]]:
         "sets": recordings.all_sets(space),
         "score": outcome.scores_of(space, name, "new"),
         "boards": BOARDS,
+        "sound_rate": _sound_rate(report),
         "has_threshold": why_fixed(report) is None and (space.runs / name / "calibration.csv").is_file(),
     }
+
+
+def _sound_rate(report: Mapping[str, Any]) -> int | None:
+    """Samples a second of a run that learned from a file of one channel of sound, where a browser gives them; else None."""
+    data = report.get("data")
+    rate = data.get("sample_rate") if isinstance(data, dict) and data.get("channels") == ["c0"] else None
+    fits = isinstance(rate, int | float) and LEAST_SOUND <= rate <= MOST_SOUND and rate == int(rate)
+    return int(rate) if fits else None
 
 
 def _live(space: Workspace, request: Request) -> tuple[str, dict[str, Any]]:

@@ -86,9 +86,9 @@ def plain(text: str) -> str:
     return text.replace("$", r"\$")
 
 
-def label_of(name: str) -> str:
-    """A name as it stands beside a chart; of a long one the end, which tells it from others."""
-    return plain(name if len(name) <= MOST_LETTERS else f"…{name[1 - MOST_LETTERS :]}")
+def label_of(name: str, most: int = MOST_LETTERS) -> str:
+    """A name as it stands beside a chart; of one longer than `most` letters the end, which tells it from others."""
+    return plain(name if len(name) <= most else f"…{name[1 - most :]}")
 
 
 def chart(title: str, says: str, drawn: Figure, data: Mapping[str, Sequence[object]] | None = None) -> dict[str, str]:

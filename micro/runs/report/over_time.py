@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from micro.support.html import chart, logarithmic, plain, stacked
+from micro.support.html import chart, label_of, logarithmic, stacked
 from micro.support.wording import DAY, HOUR
 
 if TYPE_CHECKING:
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 MOST_DRAWN, MOST_POINTS, MOST_ROWS = 10, 1500, 50_000
 # Windows that lie further apart than this many of the usual steps have a gap between them.
 GAP = 2.5
+# Of the name above a recording's chart.
+LETTERS = 52
 UNITS = ((7200.0, 60.0, "min"), (172_800.0, HOUR, "h"), (float("inf"), DAY, "days"))
 
 
@@ -103,12 +105,8 @@ def _panel(axes: Axes, track: Track, threshold: float | None, divisor: float | N
     bars = [(float(x[a]), float(stop - x[a])) for a, stop in zip(begins, stops)]
     if bars:
         axes.broken_barh(bars, (0.96, 0.04), transform=axes.get_xaxis_transform(), color="#b3261e", linewidth=0)
-    axes.set_title(plain(_short(track.name)), fontsize=9, loc="left", pad=2)
+    axes.set_title(label_of(track.name, LETTERS), fontsize=9, loc="left", pad=2)
     axes.tick_params(labelsize=9)
-
-
-def _short(name: str, most: int = 52) -> str:
-    return name if len(name) <= most else f"...{name[-most + 3 :]}"
 
 
 def thinned(x: np.ndarray, y: np.ndarray, most: int = MOST_POINTS) -> tuple[np.ndarray, np.ndarray]:

@@ -1,6 +1,7 @@
 // Recording from a board or a sensor: what is asked for, and what comes.
-import { guarded, on, one, post, short } from "./common.js";
+import { guarded, made, on, one, post, short, upload } from "./common.js";
 import { lines } from "./draw.js";
+import { recorder } from "./microphone.js";
 
 const value = (id) => one(id).value.trim();
 
@@ -61,5 +62,21 @@ if (job) {
       const asked = Object.fromEntries(["source", "name", "label", "unit", "duration", "rate", "channels", "run"].map((id) => [id, value(id)]));
       location.href = `/live/${(await post("/api/live", asked)).id}`;
     });
+  });
+  // The set and the label of a recording are those of the form when it begins.
+  let into = null;
+  recorder(one("microphone"), () => {
+    if (!value("name")) throw new Error("Say into which recordings: a name above.");
+    into = { name: value("name"), label: value("label"), rate: Number(value("sound-rate")) };
+    return into.rate;
+  }, one("sound-state"), async (file) => {
+    const { name, label, rate } = into;
+    const known = [...one("sets").options].some((set) => set.value === name);
+    const set = known ? name : (await post("/api/recordings", { name })).name;
+    if (!known) one("sets").append(made("option", { value: set }));
+    one("name").value = set;
+    const path = label ? `${label}/${file.name}` : file.name;
+    await upload(set, [{ file, path }], () => {});
+    one("sounds").prepend(made("li", {}, made("a", { href: `/recordings/${encodeURIComponent(set)}` }, `${set}/${path}`), `, ${((file.size - 44) / 2 / rate).toFixed(1)} s`));
   });
 }

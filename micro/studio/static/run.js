@@ -1,6 +1,7 @@
 // A finished run: its firmware, another threshold, misjudged windows, and new recordings.
 import { duration, ended, get, guarded, made, on, one, percent, post, short, upload } from "./common.js";
 import { band, curve, frame, lines, shape } from "./draw.js";
+import { recorder } from "./microphone.js";
 
 const { run, recordings, threshold: hasThreshold } = one("main").dataset;
 const base = `/api/runs/${encodeURIComponent(run)}`;
@@ -133,10 +134,15 @@ async function score(name) {
     made("tbody", {}, ...[...results].map(([file, counts]) => made("tr", {}, made("th", { scope: "row" }, file), made("td", { class: "words" }, [...counts].map(([what, count]) => `${what} ${count}`).join(", ")))))));
 }
 on("try", () => score(one("try-set").value));
-one("try-files").addEventListener("change", (event) => guarded(null, async () => {
-  const files = [...event.target.files].map((file) => ({ file, path: file.name }));
-  if (!files.length) return;
+async function take(files) {
   const { name } = await post("/api/recordings", { name: `new-${run}` });
-  await upload(name, files, (fraction, path) => (one("try-state").textContent = path && `taking ${path} …`));
+  await upload(name, files.map((file) => ({ file, path: file.name })), (fraction, path) => (one("try-state").textContent = path && `taking ${path} …`));
   await score(name);
+}
+one("try-files").addEventListener("change", (event) => guarded(null, async () => {
+  if (event.target.files.length) await take([...event.target.files]);
 }));
+const microphone = one("microphone");
+if (microphone) {
+  recorder(microphone, () => Number(microphone.dataset.rate), one("try-state"), (file) => take([file]));
+}

@@ -1,0 +1,97 @@
+// Sound of this computer's microphone, as a WAV file of one channel and 16 bits.
+import { guarded } from "./common.js";
+
+// The rates that browsers resample to, and the longest recording, in seconds, which is kept in memory until it ends.
+export const [LEAST_RATE, MOST_RATE, MOST_SECONDS] = [8000, 96000, 600];
+
+// Listen until `stop` is called, which gives the file; `tell` gets the seconds so far and the highest sample of the last of them.
+export async function listen(rate, tell) {
+  if (!Number.isInteger(rate) || rate < LEAST_RATE || rate > MOST_RATE) {
+    throw new Error(`A browser records ${LEAST_RATE} to ${MOST_RATE} samples a second, not ${rate}.`);
+  }
+  if (!navigator.mediaDevices) throw new Error("This browser gives pages no microphone.");
+  let stream;
+  try {
+    // Nothing is suppressed or made louder, as on a microcontroller.
+    stream = await navigator.mediaDevices.getUserMedia({ audio: { channelCount: 1, echoCancellation: false, noiseSuppression: false, autoGainControl: false } });
+  } catch (error) {
+    throw new Error(error.name === "NotFoundError" ? "There is no microphone." : `The browser gives no microphone: ${error.message || error.name}.`);
+  }
+  const close = () => stream.getTracks().forEach((track) => track.stop());
+  const context = new AudioContext({ sampleRate: rate });
+  const blocks = [];
+  let count = 0, peak = 0;
+  try {
+    await context.audioWorklet.addModule("/static/samples.worklet.js");
+    const node = new AudioWorkletNode(context, "samples", { numberOfOutputs: 0, channelCount: 1, channelCountMode: "explicit" });
+    node.port.onmessage = ({ data }) => {
+      if (count >= MOST_SECONDS * rate) return;
+      blocks.push(data);
+      const before = Math.floor((2 * count) / rate);
+      count += data.length;
+      for (const sample of data) peak = Math.max(peak, Math.abs(sample));
+      if (Math.floor((2 * count) / rate) === before) return;
+      tell(count / rate, peak);
+      peak = 0;
+    };
+    context.createMediaStreamSource(stream).connect(node);
+    await context.resume();
+  } catch (error) {
+    close();
+    await context.close();
+    throw new Error(`The browser does not record ${rate} samples a second: ${error.message || error.name}.`);
+  }
+  return {
+    async stop() {
+      close();
+      await context.close();
+      if (!count) throw new Error("The microphone gave no sample.");
+      return wav(blocks, count, rate);
+    },
+  };
+}
+
+// A button that records, and ends the recording where it is pressed again; `rate` is asked at the beginning, `done` gets the file.
+export function recorder(button, rate, state, done) {
+  const says = button.textContent;
+  let recording = null;
+  const level = (seconds, peak) => (state.textContent = `${seconds.toFixed(1)} s, peaks at ${(100 * peak).toFixed(1)} % of full scale`);
+  button.addEventListener("click", () => guarded(button, async () => {
+    if (recording === null) {
+      recording = await listen(rate(), level);
+      button.textContent = "Stop recording";
+      return;
+    }
+    const ended = recording;
+    recording = null;
+    button.textContent = says;
+    state.textContent = "";
+    await done(await ended.stop());
+  }));
+}
+
+function wav(blocks, count, rate) {
+  const bytes = new DataView(new ArrayBuffer(44 + 2 * count));
+  const text = (at, letters) => [...letters].forEach((letter, n) => bytes.setUint8(at + n, letter.charCodeAt(0)));
+  text(0, "RIFF");
+  bytes.setUint32(4, 36 + 2 * count, true);
+  text(8, "WAVEfmt ");
+  bytes.setUint32(16, 16, true);
+  bytes.setUint16(20, 1, true); // integers
+  bytes.setUint16(22, 1, true); // of one channel
+  bytes.setUint32(24, rate, true);
+  bytes.setUint32(28, 2 * rate, true);
+  bytes.setUint16(32, 2, true);
+  bytes.setUint16(34, 16, true);
+  text(36, "data");
+  bytes.setUint32(40, 2 * count, true);
+  let at = 44;
+  for (const block of blocks) {
+    for (const sample of block) {
+      bytes.setInt16(at, Math.max(-32768, Math.min(32767, Math.round(32768 * sample))), true);
+      at += 2;
+    }
+  }
+  const name = `microphone-${new Date().toISOString().replace(/[:.]/g, "-").slice(0, 19)}.wav`;
+  return new File([bytes], name, { type: "audio/wav" });
+}
