@@ -15,6 +15,7 @@ from micro.detection.modes import Modes
 from micro.emission.detector import detector_files
 from micro.emission.diagnosis import diagnosis_files
 from micro.emission.summary import summary_files
+from micro.emission.tachometer import tachometer_files
 from micro.emission.vibration import vibration_files
 from micro.support.files import sha256
 from micro.tflite.graph import read
@@ -252,13 +253,13 @@ def cases():
     return chosen | {"filtered_fixed": filtered, "velocity_fixed": plain}
 
 
-def macros(firmware):
+def macros(firmware, *, summaries=True):
     """Of the parts that a firmware has."""
     fixed = firmware.front_end.arithmetic == "fixed"
     has = {
         "FIXED": fixed,
         "LEARNS": firmware.commissioning is not None,
-        "SUMMARY": firmware.decider.modes is None,
+        "SUMMARY": summaries and firmware.decider.modes is None,
         "DIAGNOSIS": firmware.diagnosis is not None,
         "VIBRATION": firmware.vibration is not None,
     }
@@ -266,24 +267,36 @@ def macros(firmware):
     return "".join([*(f"#define {name} 1\n" for name, given in has.items() if given), *modes])
 
 
-def written(firmware, folder, program):
+def written(firmware, folder, program, *, summaries=True):
     """Write the C with a program around it. Returns the names of its files."""
     folder.mkdir(parents=True, exist_ok=True)
     graph, digest = read(firmware.tflite), sha256(firmware.tflite)
     plan, vibration = firmware.commissioning, firmware.vibration
-    around = (firmware.front_end, firmware.scaling, firmware.decider, graph, digest, "d", plan)
+    around = (
+        firmware.front_end,
+        firmware.scaling,
+        firmware.decider,
+        graph,
+        digest,
+        "d",
+        plan,
+        firmware.sensor_channels,
+    )
     files = {**detector_files(*around), **static_files(firmware.tflite, "d")}
-    if firmware.decider.modes is None:
+    if summaries and firmware.decider.modes is None:
         about = (firmware.front_end, firmware.decider, digest, "d", plan)
         files |= summary_files(*about, vibration=vibration is not None)
     if vibration is not None:
         files |= vibration_files(vibration, digest, "d")
     if firmware.diagnosis is not None:
         files |= diagnosis_files(firmware.diagnosis.monitor, "d")
+    if firmware.tachometer is not None:
+        ranges = None if firmware.decider.modes is None else firmware.decider.modes.ranges
+        files |= tachometer_files(firmware.tachometer, firmware.front_end, ranges, "d")
     for name, content in files.items():
         (folder / name).write_bytes(content)
-    (folder / "main.c").write_text(macros(firmware) + AROUND + program)
-    unused = ("d_record.c", "d_learned.c")
+    (folder / "main.c").write_text(macros(firmware, summaries=summaries) + AROUND + program)
+    unused = ("d_learned.c",) if firmware.sensor_channels else ("d_record.c", "d_learned.c")
     return ["main.c", *sorted(name for name in files if name.endswith(".c") and name not in unused)]
 
 

@@ -198,7 +198,7 @@ def test_a_log_is_compared_mode_by_mode_and_a_finding_names_its_mode_also_at_a_l
     found = micro.monitor(run, tmp_path / "log.csv", every=4, recent=4, false_alarm_rate=0.1)
     assert found.why.startswith("mode 500 to 1000: ")
     assert list(found.by_mode) == ["500 to 1000", "1000 to 2000"]
-    with pytest.raises(RunError, match="for each operating mode"):
+    with pytest.raises(RunError, match="nothing to recalibrate: retrain: mode 500 to 1000"):
         micro.recalibrate(run, found, tmp_path / "again")
     header, *rows = (tmp_path / "log.csv").read_text().splitlines()
     name = rows[0].split(",")[0]

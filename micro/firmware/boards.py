@@ -20,6 +20,7 @@ class Board:
         tflm: The same with TFLite Micro as runtime, where the files differ.
         cpp: Ending of the names of C++ files.
         examples: Templates of sensors that are read by the platform's own drivers, which go to examples/ and are not compiled.
+        cameras: The same of cameras, for models of pictures.
         faster: Where the speed of the serial port is set, for READMEs of what prints much.
     """
 
@@ -30,6 +31,7 @@ class Board:
     tflm: dict[str, str] | None = None
     cpp: str = ".cc"
     examples: tuple[str, ...] = ()
+    cameras: tuple[str, ...] = ()
     faster: str = "where your UART is set up"
 
     def files(self, runtime: str) -> dict[str, str]:
@@ -177,6 +179,7 @@ BOARDS = {
             "sdkconfig.defaults": "esp-idf/sdkconfig.defaults.j2",
         },
         examples=("sensor_esp_microphone.c",),
+        cameras=("sensor_esp_camera.c",),
         faster="with CONFIG_ESP_CONSOLE_UART_CUSTOM=y and CONFIG_ESP_CONSOLE_UART_BAUDRATE in `sdkconfig.defaults`",
     ),
     "arduino": Board(
@@ -227,6 +230,7 @@ BOARDS = {
             "src/main.c": "esp-idf/main.c.j2",
         },
         examples=("sensor_arduino_analog.cpp", "sensor_esp_microphone.c"),
+        cameras=("sensor_esp_camera.c",),
         faster="in `Serial.begin` of `src/main.cpp`, or with TFLite Micro as ESP-IDF has it",
     ),
     "stm32cubeide": Board(

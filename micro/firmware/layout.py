@@ -72,15 +72,10 @@ def assembled(
         source = (replaced or {}).get(template, template)
         around[path.format(name=name)] = render(source, {**whole, **own}, FOLDER).encode()
     # Examples read no speed, for modes or for bands in orders.
-    if (
-        not context.get("image_size")
-        and not context.get("modes")
-        and not context.get("speed_channel")
-        and context["stage"] not in ("predictor", "benchmark")
-    ):
-        around |= {
-            f"examples/{file}": render(f"examples/{file}.j2", whole, FOLDER).encode() for file in layout.examples
-        }
+    plain = not context.get("modes") and not context.get("speed_channel")
+    if plain and context["stage"] not in ("predictor", "benchmark"):
+        examples = layout.cameras if context.get("image_size") else layout.examples
+        around |= {f"examples/{file}": render(f"examples/{file}.j2", whole, FOLDER).encode() for file in examples}
     if context.get("tachometer") and board == "zephyr":
         file = "sensor_zephyr_tachometer.c"
         around[f"examples/{file}"] = render(f"examples/{file}.j2", whole, FOLDER).encode()

@@ -202,6 +202,7 @@ def project_files(
     context |= {
         "exchangeable": exchangeable,
         **pixels_context(firmware.front_end, image_size),
+        "examples": BOARDS[board].cameras if image_size else BOARDS[board].examples,
         **_pace(firmware, paces),
     }
     common = COMMON
@@ -301,7 +302,6 @@ def _context(
         "diagnosis": diagnosis_context(firmware.diagnosis, sensed_of(samples)),
         "title": layout.title,
         "folder": layout.sources.format(name=name),
-        "examples": layout.examples,
         "faster": layout.faster,
         "pins": firmware.sensor_channels or front_end.channels,
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +18,12 @@ from micro.emission.parameters import detector_form, score_form
 from micro.errors import ConversionError, RunError
 from micro.firmware.exchangeable import require_exchangeable
 from micro.firmware.kept_windows import load_windows, self_test_windows, windows_of
+from micro.runs.compiled_in import stays
 from micro.runs.finished import read_run
 from micro.runs.firmware import Firmware
 from micro.runs.parameters_file import (
     Update,
+    kept_says,
     load_with_detector,
     new_firmware_of,
     real_threshold,
@@ -41,7 +43,7 @@ SELF_TESTS = 8
 @dataclass(frozen=True)
 class ModelUpdate:
     """What a record of weights with parameters changes in a device: models as the first bytes of the SHA-256 of each .tflite,
-    thresholds in real units, of operating modes one each.
+    thresholds in real units, of operating modes one each. `kept` as in `Update`.
 
     Examples:
         >>> from pathlib import Path
@@ -58,6 +60,7 @@ class ModelUpdate:
     threshold: float | tuple[float, ...]
     windows: int
     bytes: int
+    kept: tuple[str, ...] = ()
 
     @property
     def says(self) -> str:
@@ -65,6 +68,7 @@ class ModelUpdate:
         return (
             f"model {self.former_model} to {self.model}, threshold {spelled(self.former_threshold)} to "
             f"{spelled(self.threshold)}, {counted(self.windows, 'window')} of self-test, {self.bytes:,} bytes"
+            f"{kept_says(self.kept)}"
         )
 
 
@@ -113,7 +117,8 @@ def update_device(
     former, model = (sha256(each.tflite)[: 2 * DIGEST] for each in (old, new))
     path = write_bytes(out, content)
     before, after = real_threshold(old), real_threshold(new)
-    return ModelUpdate(path, number, former, model, before, after, len(record.windows), len(content))
+    size = (len(record.windows), len(content))
+    return ModelUpdate(path, number, former, model, before, after, *size, kept=stays(new, old))
 
 
 def model_record(firmware: Firmware, kept: np.ndarray, parameters: Parameters, counter: int) -> WeightsRecord:
@@ -133,7 +138,8 @@ def _require_exchangeable(run_folder: str, new: Firmware, firmware_from: str, ol
         require_exchangeable(firmware, folder, new_firmware_of(run_folder))
     one, other = (run_parameters(each).made_for for each in (new, old))
     others = ["front end"] * (one.front_end != other.front_end)
-    others += ["kind of score"] * (score_form(new.decider) != score_form(old.decider))
+    forms = [score_form(replace(each, modes=None)) for each in (new.decider, old.decider)]
+    others += ["kind of score"] * (forms[0] != forms[1])
     require_no_others(run_folder, new, firmware_from, old, others)
     try:
         require_same_layers(weights_of(new.tflite), weights_of(old.tflite))

@@ -15,7 +15,7 @@ from micro.monitoring.evidence import condition_of, last_check, recalibrated_of
 from micro.monitoring.histograms import monitor_summaries
 from micro.monitoring.learned_log import compare_learned
 from micro.monitoring.log import AnyLog, Log, ModesLog, read_log
-from micro.monitoring.mode_findings import OTHER_MODE, of_modes, trouble_of_all
+from micro.monitoring.mode_findings import OfMode, of_modes, trouble_of_all
 from micro.monitoring.result import Monitoring, Options, monitoring_of
 from micro.monitoring.run import MonitoredRun, monitored_run, require_sessions
 from micro.monitoring.seen import Seen, bounds_in, in_bins, of_scores, of_test
@@ -80,7 +80,7 @@ def compare(run: MonitoredRun, path: str | Path, log: AnyLog, options: Options, 
     if run.report.commissioning is not None:
         return compare_learned(run, path, log, options, seed)
     report, reference, every = run.report, run.sessions, options["every"]
-    read, known = _read(path, log, report, reference, every)
+    read, known = _read(path, log, reference, every, recalibrated=report.recalibrated())
     features = (calibration_features(run.folder, read.columns, path), read.features) if read.columns else None
     kept, rate = read_scores(run.folder), run.rate
     if known:
@@ -104,15 +104,19 @@ def _by_mode(run: MonitoredRun, path: str | Path, log: ModesLog, options: Option
                 raise read
             if read is None:
                 raise DataError(f"{path} has no windows of it")
-            require_sessions(path, len(read.sessions), every)
+            read, known = _read(path, read, reference, every, recalibrated=run.report.recalibrated(mode))
+            if known:
+                same = _nothing_new(run.report, threshold, read, reference, every, trouble)
+                seen = _seen(run.report, threshold, reference, read, None, (0, 0), None)
+                found[rows[mode].name] = replace(same, rate=run.rate, seen=seen)
+                continue
             of_input = (
                 (calibration_features(run.folder, read.columns, path, mode), read.features) if read.columns else None
             )
             checks = watch(reference, read.sessions, features=of_input, seed=seed + mode, **own)
             sides = (reference, of_input, None)
-            found[rows[mode].name] = _compared(
-                run.report, threshold, run.rate, sides, read, checks, own, (OTHER_MODE, trouble)
-            )
+            of_mode = OfMode(run.report.trained_threshold_of(mode) or threshold, trouble)
+            found[rows[mode].name] = _compared(run.report, threshold, run.rate, sides, read, checks, own, of_mode)
         except DataError as error:
             found[rows[mode].name] = str(error)
     return of_modes(path, found, log.faults, log.notes)
@@ -142,11 +146,11 @@ def _seen(
 
 
 def _read(
-    path: str | Path, read: Log, report: RunReport, reference: Sequence[np.ndarray], every: int
+    path: str | Path, read: Log, reference: Sequence[np.ndarray], every: int, *, recalibrated: bool
 ) -> tuple[Log, bool]:
     """The log, without what a recalibration has used, and whether nothing else is there; DataError where it is too short."""
     known = False
-    if report.recalibration is not None:
+    if recalibrated:
         read, known = _since(read, reference, every)
     if not known:
         require_sessions(path, len(read.sessions), every)
@@ -161,15 +165,11 @@ def _compared(
     log: Log,
     checks: tuple[DriftCheck, ...],
     options: Options,
-    of_mode: tuple[str, str | None] | None = None,
+    of_mode: OfMode | None = None,
 ) -> Monitoring:
-    """What the log shows of the run, by the last check; `side` is the run's: scores of calibration, features, the test.
-
-    `of_mode` says of a run with operating modes what to do where the threshold should move, and why no scores speak for the
-    machine, if they do not.
-    """
+    """What the log shows of the run, or of one of its operating modes, by the last check; `side` is the run's: scores of
+    calibration, features, the test."""
     reference, features, kept = side
-    how, trouble = of_mode or ("recalibrate", None)
     check, start, end = last_check(checks, options)
     # Where drift was found, all sessions from that check's on are like the machine is now; else the whole log is.
     calibration = _sessions(log, slice(start if check.drifted else 0, None))
@@ -190,7 +190,7 @@ def _compared(
         medians=(float(np.median(np.concatenate(reference))), float(np.median(latest))),
         reference=len(reference),
         threshold=threshold,
-        trained_threshold=report.trained_threshold if of_mode is None else threshold,
+        trained_threshold=report.trained_threshold if of_mode is None else of_mode.trained_threshold,
         calibration=len(calibration.scores),
         recalibrated=recalibrated_of(np.concatenate(calibration.scores), rate),
         rate=rate,
@@ -199,24 +199,27 @@ def _compared(
         alarm_chance=alarm_chance([float(np.mean(scores > threshold)) for scores in compared], rate),
         detectable=detectable,
         features=tuple(names[column] for column in log.columns),
-        how=how,
-        trouble=trouble,
+        trouble=None if of_mode is None else of_mode.trouble,
         tests=tests,
         logged=len(log.sessions) if of_mode is None else None,
         at_once=at_once,
     )
     seen = _seen(report, threshold, reference, log, features, (start, end), kept)
-    # A run keeps a calibration of all its modes, which that of one cannot replace.
-    kept_sessions = calibration if of_mode is None else None
-    return monitoring_of(evidence, checks, float(np.mean(latest > threshold)), log.notes, kept_sessions, seen)
+    return monitoring_of(evidence, checks, float(np.mean(latest > threshold)), log.notes, calibration, seen)
 
 
 def _nothing_new(
-    report: RunReport, threshold: float, log: Log, reference: Sequence[np.ndarray], every: int
+    report: RunReport,
+    threshold: float,
+    log: Log,
+    reference: Sequence[np.ndarray],
+    every: int,
+    of_all: str | None = None,
 ) -> Monitoring:
-    """What the log shows that a run was recalibrated on: the threshold is that of its own windows, whatever they are like."""
+    """What the log shows that a run was recalibrated on: the threshold is that of its own windows, whatever they are like;
+    `of_all` is why the scores of no operating mode speak for the machine."""
     condition, after = condition_of(log), len(log.sessions) - len(reference)
-    trouble = trouble_of(condition, "session")
+    trouble = trouble_of(condition, "session") or of_all
     came = "1 has" if after == 1 else f"{after} have"
     why = f"the run was recalibrated on sessions of this log, and {came} come since, too few for a check of {every}"
     return Monitoring(

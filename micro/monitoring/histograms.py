@@ -22,7 +22,7 @@ from micro.monitoring.evidence import last_check
 from micro.monitoring.learned_log import HOW
 from micro.monitoring.learned_rate import learned_rate
 from micro.monitoring.learned_summaries import require_record, since_learned
-from micro.monitoring.mode_findings import OTHER_MODE, of_modes, trouble_of_all
+from micro.monitoring.mode_findings import OfMode, of_modes, trouble_of_all
 from micro.monitoring.periods import Periods, periods_of
 from micro.monitoring.result import Monitoring, Options, monitoring_of
 from micro.monitoring.run import MonitoredRun
@@ -32,7 +32,6 @@ from micro.monitoring.summaries import Summaries, counted_summaries, of_mode, re
 from micro.runs.baseline import FEATURES, calibration_features, calibration_octaves
 from micro.runs.firmware import Firmware
 from micro.runs.kept_scores import read_scores
-from micro.runs.run_report import RunReport
 from micro.signal.octaves import CROSSING_UNIT, LEVEL_UNIT, octaves_of
 from micro.support.files import sha256
 from micro.support.wording import counted, was
@@ -74,18 +73,21 @@ def monitor_summaries(run: MonitoredRun, path: Path, options: Options, seed: int
         return _compared(run, path, own, _with_itself(path, own, options, rate), options, seed)
     modes = detector.modes
     if modes is None:
-        compared = _with_run(path, read, run.report, detector, run.sessions, _known(run), run.rate)
+        known, recalibrated = _known(run), run.report.recalibrated()
+        compared = _with_run(path, read, detector, run.sessions, known, run.rate, recalibrated=recalibrated)
         return _compared(run, path, read, compared, options, seed)
     shared: Options = {**options, "false_alarm_rate": options["false_alarm_rate"] / max(1, len(run.by_mode))}
     found: dict[str, Monitoring | str] = {}
     windows, faults = sum(one.windows for one in read.each), sum(sum(one.faults) for one in read.each)
-    how = OTHER_MODE, trouble_of_all(windows, faults)
+    trouble = trouble_of_all(windows, faults)
     for mode, sessions in run.by_mode.items():
+        how = OfMode(run.report.trained_threshold_of(mode) or 0.0, trouble)
         alarm, clear = modes.thresholds[mode]
         part, name = of_mode(read, mode), modes.ranges.names[mode]
         of = replace(detector, threshold=alarm, clear_threshold=clear, modes=None, off_rms=())
         try:
-            compared = _with_run(path, part, run.report, of, sessions, _known(run, mode), run.rate)
+            known = _known(run, mode)
+            compared = _with_run(path, part, of, sessions, known, run.rate, recalibrated=run.report.recalibrated(mode))
             found[name] = _compared(run, path, part, compared, shared, seed + mode, how)
         except DataError as error:
             found[name] = str(error)
@@ -114,17 +116,12 @@ def _compared(
     compared: _Compared,
     options: Options,
     seed: int,
-    by_mode: tuple[str, str | None] | None = None,
+    by_mode: OfMode | None = None,
 ) -> Monitoring:
-    """What is found of two groups of periods.
-
-    `by_mode` says of a run with operating modes what to do where the threshold should move, and why no scores speak for the
-    machine, if they do not.
-    """
+    """What is found of two groups of periods, `by_mode` of those of an operating mode."""
     firmware, report, rate = run.firmware, run.report, run.rate
     assert isinstance(firmware.decider, Detector)
     unit, learned = firmware.decider.score.unit, firmware.commissioning is not None
-    how, trouble = by_mode or (HOW if learned else NO_SCORES, None)
     _require_enough(path, len(compared.latest.counts), options["every"])
     before = compared.reference.counts
     checks, features, (names, steps), tests = _checked(compared, firmware, options, seed)
@@ -140,7 +137,7 @@ def _compared(
         medians=(median_of(before, compared.threshold, unit), median_of(latest, compared.threshold, unit)),
         reference=len(before),
         threshold=real,
-        trained_threshold=real if learned or by_mode else report.trained_threshold,
+        trained_threshold=real if learned else by_mode.trained_threshold if by_mode else report.trained_threshold,
         calibration=len(rest),
         recalibrated=upper_bound_of(rest.sum(axis=0), compared.threshold, unit, rate),
         rate=rate,
@@ -150,8 +147,8 @@ def _compared(
         detectable=None if check.drifted else _detectable(compared, check.sessions, check.level, tests),
         features=names,
         noun="period",
-        how=how,
-        trouble=trouble,
+        how=HOW if learned else NO_SCORES,
+        trouble=None if by_mode is None else by_mode.trouble,
         tests=tests,
     )
     test = None if learned or by_mode else of_test(read_scores(run.folder), real)
@@ -212,17 +209,18 @@ def _seen(
 def _with_run(
     path: Path,
     read: Summaries,
-    report: RunReport,
     detector: Detector,
     sessions: Sequence[np.ndarray],
     known: tuple[np.ndarray | None, np.ndarray | None],
     rate: float,
+    *,
+    recalibrated: bool,
 ) -> _Compared:
     """Summaries and the run's calibration; those of before a recalibration are left out."""
     each, notes = list(read.each), []
     starts = set(read.starts)
     former = next((n for n, one in enumerate(each) if one.threshold == detector.threshold), len(each))
-    if former and report.recalibration is not None and former < len(each):
+    if former and recalibrated and former < len(each):
         notes.append(
             f"{counted_summaries(former)} with the threshold of before the recalibration {was(former)} skipped"
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from micro.errors import DataError
@@ -13,8 +13,19 @@ from micro.support.wording import counted
 
 # The worst comes last.
 ADVICES = ("steady", "doubtful", "recalibrate", "retrain")
-# What to do where the threshold of a mode should move.
-OTHER_MODE = "run it again with more recordings of this mode"
+
+
+@dataclass(frozen=True)
+class OfMode:
+    """What is known of an operating mode whose windows are compared.
+
+    Attributes:
+        trained_threshold: The one that the run was trained with.
+        trouble: Why no scores speak for the machine, if they do not.
+    """
+
+    trained_threshold: float
+    trouble: str | None
 
 
 def trouble_of_all(windows: int, faults: int) -> str | None:

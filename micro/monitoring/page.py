@@ -79,6 +79,8 @@ def _sections(device: str, found: Monitoring | str, command: str) -> list[Sectio
     if isinstance(found, str) or not found.by_mode:
         return [_section(name, found, command, () if isinstance(found, str) else found.notes)]
     before = f"{name}, mode" if name else "Mode"
+    whole = found.advice == "recalibrate" and not any(isinstance(each, str) for each in found.by_mode.values())
+    command = command if whole else ""
     return [
         _section(f"{before} {mode}", each, command, () if place else found.notes)
         for place, (mode, each) in enumerate(found.by_mode.items())

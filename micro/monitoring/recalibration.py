@@ -10,13 +10,15 @@ from micro.detection.detector import make_detector
 from micro.detection.threshold import Threshold
 from micro.emission import emit
 from micro.errors import RunError
+from micro.monitoring.mode_recalibration import changes_by_mode
 from micro.monitoring.result import Monitoring
 from micro.runs.baseline import FEATURES, OCTAVES, STOPS, Calibration, calibration_files
 from micro.runs.finished import read_run
 from micro.runs.lock import settled
 from micro.runs.parameters_file import PARAMETERS, parameters_record
 from micro.runs.publish import made_whole
-from micro.runs.report_parts import Recalibration, ReportedDetector
+from micro.runs.recalibrated import Recalibration
+from micro.runs.report_parts import ReportedDetector
 from micro.runs.run_report import RunReport, reported
 from micro.support.files import json_bytes, sha256, write_bytes
 from micro.support.wording import counted
@@ -27,6 +29,8 @@ OF_FORMER_THRESHOLD = ("seeds", "summary", "by_origin", "stages", "folds")
 
 def recalibrate(run_folder: str | Path, monitoring: Monitoring, out: str | Path) -> Path:
     """Copy a run with the threshold that a log calls for in report, detector and header; firmware is then made from the copy.
+
+    Of a run with operating modes, with those of the modes that the log calls for; the others keep theirs.
 
     Devices in use need no new firmware: firmware/NAME_parameters.bin in the copy is a record of the new threshold for them.
 
@@ -42,7 +46,8 @@ def recalibrate(run_folder: str | Path, monitoring: Monitoring, out: str | Path)
     Returns: the path of the copy.
 
     Raises:
-        RunError: If there is nothing to recalibrate, the folder is no finished run with a detector, or `out` exists.
+        RunError: If there is nothing to recalibrate, the log has too few windows of an operating mode, the folder is no
+            finished run with a detector, or `out` exists.
 
     Examples:
         >>> monitoring = micro.monitor("runs/rig", "louder.csv")
@@ -54,18 +59,22 @@ def recalibrate(run_folder: str | Path, monitoring: Monitoring, out: str | Path)
     """
     folder, out = Path(run_folder), Path(out)
     report, config = read_run(folder)
-    former, threshold, calibration = _detector_and_threshold(folder, report, monitoring)
+    threshold: Threshold | None = None
+    if report.detector is not None and report.detector.modes is not None:
+        clear = config.detect.clear_threshold
+        changes, calibration = changes_by_mode(folder, report, clear, monitoring, OF_FORMER_THRESHOLD)
+    else:
+        former, threshold, calibration = _detector_and_threshold(folder, report, monitoring)
+        settings = config.detect.model_dump(exclude={"false_alarm_rate", "method"})
+        settings |= {"saturation": former.saturation, "off_rms": former.off_rms}
+        changes = {
+            "recalibration": _record(report, monitoring.threshold, threshold, calibration),
+            "threshold": threshold.value,
+            "detector": reported(make_detector(former.score, threshold, **settings), threshold.value),
+            "verdict": None,
+        }
     if out.exists():
         raise RunError(f"{out} exists; choose another folder for the recalibrated run")
-    settings = config.detect.model_dump(exclude={"false_alarm_rate", "method"})
-    settings |= {"saturation": former.saturation, "off_rms": former.off_rms}
-    detector = make_detector(former.score, threshold, **settings)
-    changes = {
-        "recalibration": _record(report, monitoring.threshold, threshold, calibration),
-        "threshold": threshold.value,
-        "detector": reported(detector, threshold.value),
-        "verdict": None,
-    }
     with made_whole(settled(out)) as staged:
         shutil.copytree(folder, staged, dirs_exist_ok=True)
         _write(staged, report.model_copy(update=changes), config.firmware.name, threshold, calibration)
@@ -78,10 +87,6 @@ def _detector_and_threshold(
     """The run's detector, the threshold to set and its sessions; RunError where one is missing, or the log is another run's."""
     if report.detector is None or report.threshold is None:
         raise RunError(f"{folder} has no detector whose threshold could change")
-    if report.detector.modes is not None:
-        raise RunError(
-            f"{folder} has a threshold for each operating mode: run it again with more recordings of the mode"
-        )
     if monitoring.advice != "recalibrate" or monitoring.recalibrated is None:
         raise RunError(f"nothing to recalibrate: {monitoring.advice}: {monitoring.why}")
     if report.commissioning is not None:
@@ -99,9 +104,11 @@ def _detector_and_threshold(
     return report.detector, monitoring.recalibrated, monitoring.calibration
 
 
-def _write(staged: Path, report: RunReport, name: str, threshold: Threshold, calibration: Calibration) -> None:
-    """Replace what depends on the threshold in a copy of a run."""
-    emit(staged / "student_int8.tflite", staged / "firmware", name, constants={"threshold": threshold.value})
+def _write(staged: Path, report: RunReport, name: str, threshold: Threshold | None, calibration: Calibration) -> None:
+    """Replace what depends on the threshold in a copy of a run; the header has that of all operating modes together, which
+    stays."""
+    if threshold is not None:
+        emit(staged / "student_int8.tflite", staged / "firmware", name, constants={"threshold": threshold.value})
     for file in (FEATURES, OCTAVES, STOPS):
         (staged / file).unlink(missing_ok=True)
     for file, content in calibration_files(calibration).items():

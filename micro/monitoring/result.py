@@ -33,7 +33,7 @@ class Monitoring:
         alarm_chance: Bound on the probability of that many alarms in the whole log if the threshold's rate is kept.
         notes: What was skipped or assumed in reading.
         calibration: The log's sessions that become a recalibrated run's calibration: those from the drift on. None of
-            summaries, which hold no scores, of a device that learned its own threshold, and of operating modes.
+            summaries, which hold no scores, and of a device that learned its own threshold; each operating mode has its own.
         rate: Fraction of healthy windows above the threshold that it was set for.
         seen: What was compared, session by session.
         by_mode: Of a run with operating modes what was found in each by its name, or why it was not compared; the other

@@ -144,7 +144,13 @@ def _after_stops(off_before: np.ndarray) -> list[int]:
 
 
 def calibration_by_mode(folder: Path) -> dict[int, list[np.ndarray]]:
-    """Scores of a run's calibration by operating mode, an array for each session that has windows of it.
+    """Scores of a run's calibration by operating mode, an array for each session that has windows of it; raises as
+    `named_by_mode`."""
+    return {mode: list(sessions.values()) for mode, sessions in named_by_mode(folder).items()}
+
+
+def named_by_mode(folder: Path) -> dict[int, dict[str, np.ndarray]]:
+    """Scores of a run's calibration by operating mode and session.
 
     Raises:
         RunError: For a run without, or one from before modes were kept.
@@ -155,9 +161,9 @@ def calibration_by_mode(folder: Path) -> dict[int, list[np.ndarray]]:
     sessions: dict[tuple[str, str], list[float]] = {}
     for name, score, mode in rows:
         sessions.setdefault((mode, name), []).append(float(score))
-    found: dict[int, list[np.ndarray]] = {}
-    for (mode, _), scores in sessions.items():
-        found.setdefault(int(mode), []).append(np.array(scores))
+    found: dict[int, dict[str, np.ndarray]] = {}
+    for (mode, name), scores in sessions.items():
+        found.setdefault(int(mode), {})[name] = np.array(scores)
     return found
 
 

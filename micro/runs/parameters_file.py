@@ -11,8 +11,9 @@ from micro.detection.detector import Detector
 from micro.detection.modes import NO_THRESHOLD
 from micro.detection.mounted_sensor import MountedSensor
 from micro.detection.record import Parameters
-from micro.emission.parameters import FIXED_IN_FIRMWARE, parameters_of
+from micro.emission.parameters import parameters_of
 from micro.errors import RunError
+from micro.runs.compiled_in import compiled_in, stays, without_modes
 from micro.runs.finished import read_run
 from micro.runs.firmware import Firmware, load_firmware, not_for_a_chip
 from micro.runs.run_report import RunReport
@@ -36,7 +37,7 @@ SENSOR_SAYS = {
 class Update:
     """What a record changes in a device: thresholds in real units, of operating modes one each (NaN of a mode without one), and
     how many of the features get another scaling; `own_sensor` is whether the record has the device's own sensor, None of
-    firmware that takes none from it.
+    firmware that takes none from it. `kept` is what the run has measured otherwise and devices keep as it was.
 
     Examples:
         >>> from pathlib import Path
@@ -52,13 +53,15 @@ class Update:
     rescaled: int
     features: int
     own_sensor: bool | None = None
+    kept: tuple[str, ...] = ()
 
     @property
     def says(self) -> str:
         """What changes, in words."""
         before, after = spelled(self.former_threshold), spelled(self.threshold)
         threshold = f"threshold {after} as it was" if before == after else f"threshold {before} to {after}"
-        return f"{threshold}, scaling of {self.rescaled} of {counted(self.features, 'feature')}{SENSOR_SAYS[self.own_sensor]}"
+        scaling = f"scaling of {self.rescaled} of {counted(self.features, 'feature')}"
+        return f"{threshold}, {scaling}{SENSOR_SAYS[self.own_sensor]}{kept_says(self.kept)}"
 
 
 def update_parameters(
@@ -113,7 +116,8 @@ def write_update(
     path = write_bytes(out, made.to_bytes())
     rescaled = sum(one != other for one, other in pairs)
     own_sensor = None if old.sensor_channels is None else sensor is not None
-    return Update(path, counter, real_threshold(old), real_threshold(new), rescaled, len(pairs), own_sensor)
+    thresholds = real_threshold(old), real_threshold(new)
+    return Update(path, counter, *thresholds, rescaled, len(pairs), own_sensor, stays(new, old))
 
 
 def sensor_of(firmware: Firmware, file: str | Path, firmware_from: str) -> MountedSensor:
@@ -160,6 +164,11 @@ def real_threshold(firmware: Firmware) -> float | tuple[float, ...]:
     return tuple(math.nan if alarm == NO_THRESHOLD else alarm * unit for alarm, _ in modes.thresholds)
 
 
+def kept_says(kept: Sequence[str]) -> str:
+    """What devices keep, behind what changes."""
+    return f"; {' and '.join(kept)} stays that of the firmware" if kept else ""
+
+
 def spelled(threshold: float | tuple[float, ...]) -> str:
     """A threshold in words, of operating modes one behind the other."""
     if isinstance(threshold, tuple):
@@ -184,17 +193,21 @@ def _require_same(
     run_folder: str, new: Firmware, made: Parameters, firmware_from: str, old: Firmware, former: Parameters
 ) -> None:
     """RunError where new parameters are not enough."""
-    digests = {"model": "model", "front_end": "front end", "score": "score"}
+    digests = {"model": "model", "front_end": "front end"}
     others = [what for name, what in digests.items() if getattr(made.made_for, name) != getattr(former.made_for, name)]
+    scores = [run_parameters(without_modes(each)).made_for.score for each in (new, old)]
+    others += ["score"] if scores[0] != scores[1] else []
     require_no_others(run_folder, new, firmware_from, old, others)
 
 
 def require_no_others(run_folder: str, new: Firmware, firmware_from: str, old: Firmware, others: Sequence[str]) -> None:
-    """RunError that names `others`, in which two runs differ, and settings that are compiled in: no record changes them."""
-    fixed = [name for name in FIXED_IN_FIRMWARE if getattr(new.decider, name) != getattr(old.decider, name)]
-    if others or fixed:
+    """RunError that names `others`, in which two runs differ, and all settings that no record changes."""
+    data = [RunReport.read(Path(folder)).data for folder in (run_folder, firmware_from)]
+    new_channels, old_channels = ([whole.channels, *(each.channels for each in whole.sources)] for whole in data)
+    found = [*others, *(["channels"] if new_channels != old_channels else []), *compiled_in(new, old)]
+    if found:
         raise RunError(
-            f"{run_folder} differs from {firmware_from} in its {' and '.join([*others, *fixed])}, which a record does not "
+            f"{run_folder} differs from {firmware_from} in its {' and '.join(found)}, which a record does not "
             f"change; {new_firmware_of(run_folder)}"
         )
 

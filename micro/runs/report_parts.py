@@ -320,24 +320,6 @@ class Conversion(Part):
     warnings: tuple[str, ...] = ()
 
 
-class Recalibration(Part):
-    """Where a threshold that is not the training's came from, what it guarantees, and which figures are not of it."""
-
-    times: int
-    trained_threshold: float
-    former_threshold: float
-    threshold: float
-    factor: float
-    guarantee: str
-    sessions: int
-    windows: int
-    false_alarm_rate: float
-    detection_rate: float | None
-    figures_threshold: float | None = None
-    figures_of_former_threshold: tuple[str, ...] = ()
-    says: str = ""
-
-
 @dataclass(frozen=True, kw_only=True)
 class ReportedDetector(Detector):
     """The firmware's detector, with its threshold in real units."""

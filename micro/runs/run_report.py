@@ -22,6 +22,7 @@ from micro.runs.chip_report import BudgetReport, StreamingReport, TimeReport
 from micro.runs.emulated import Emulated
 from micro.runs.fold_parts import FoldReport, merged
 from micro.runs.mode_report import ModeReport
+from micro.runs.recalibrated import Recalibration
 from micro.runs.recipe_choice import RecipeChoice
 from micro.runs.report_parts import (
     METRICS,
@@ -39,7 +40,6 @@ from micro.runs.report_parts import (
     OperatorReport,
     Parameters,
     Part,
-    Recalibration,
     RecognizedReport,
     RecordingReport,
     ReportedDetector,
@@ -235,6 +235,18 @@ class RunReport(Part):
         if self.threshold is None:
             raise ValueError("a classifier has no threshold")
         return self.threshold
+
+    def trained_threshold_of(self, mode: int) -> float | None:
+        """The threshold that an operating mode of the run was trained with; None of a mode without one."""
+        row = self.by_mode[mode]
+        moved = () if self.recalibration is None else self.recalibration.by_mode
+        return next((each.trained_threshold for each in moved if each.name == row.name), row.threshold)
+
+    def recalibrated(self, mode: int | None = None) -> bool:
+        """Whether the threshold, or that of an operating mode, is not the training's."""
+        if self.recalibration is None or mode is None:
+            return self.recalibration is not None
+        return any(each.name == self.by_mode[mode].name for each in self.recalibration.by_mode)
 
     @field_serializer("verdict")
     def _with_headline(self, verdict: Verdict | None) -> dict[str, Any] | None:

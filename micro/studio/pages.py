@@ -222,9 +222,9 @@ def _sound_rate(report: Mapping[str, Any]) -> int | None:
     """Samples a second of a run that learned from a file of one channel of sound, where a browser gives them; else None."""
     data = report.get("data")
     rate = data.get("sample_rate") if isinstance(data, dict) and data.get("channels") == ["c0"] else None
-    if not isinstance(rate, int | float) or not LEAST_SOUND <= rate <= MOST_SOUND:
+    if not isinstance(rate, int | float) or not LEAST_SOUND <= rate <= MOST_SOUND or rate != int(rate):
         return None
-    return int(rate) if rate == int(rate) else None
+    return int(rate)
 
 
 def _live(space: Workspace, request: Request) -> tuple[str, dict[str, Any]]:

@@ -97,7 +97,8 @@ KEYWORDS = words(
 PROJECT_FILES = words(
     """
     app console link main replay sample_queue sensor sensor_arduino_analog
-    sensor_esp_microphone sensor_zephyr_accelerometer sensor_zephyr_tachometer sketch startup ticks
+    sensor_esp_camera sensor_esp_microphone sensor_zephyr_accelerometer
+    sensor_zephyr_tachometer sketch startup ticks
     """
 )
 
