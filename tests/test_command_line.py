@@ -21,6 +21,8 @@ from micro.aot import WeightsRecord
 from micro.cli.main import main
 from micro.detection.record import FloatScaling, MadeFor, Parameters
 from micro.detection.score import reconstruction_score
+from micro.runs.firmware import load_firmware
+from micro.runs.parameters_file import run_parameters
 from micro.runs.run_report import RunReport
 
 ROOT = Path(__file__).parents[1]
@@ -301,6 +303,9 @@ CASES = (
     wrong("weights {int8} --from {int8} --windows {npy} --out {tmp}/w.bin --counter -1", "not in the range"),
     good("show-record {record}", "threshold"),
     good("show-record {record} --json", "counter"),
+    good("show-record {own} --run {run}", "threshold_as_score"),
+    wrong("show-record {record} --run {run}", "is for another model, front end or score than those of"),
+    wrong("show-record {record} --run {folder}", "is not a finished run"),
     empty("show-record {empty}", "0 bytes are too few for a record"),
     good("show-record {held}", "self_test_windows"),
     wrong("show-record {csv}", "is no record of weights or parameters: these begin with b'KKDW'"),
@@ -401,6 +406,7 @@ def things(tmp_path_factory, peer_models, conv_model, conv_samples, converted):
     made_for = MadeFor(b"a model.", b"features", b"a score.")
     record = Parameters(90, 80, (FloatScaling((0.5,), (2.0,)),), made_for)
     (place / "record").write_bytes(record.to_bytes())
+    (place / "own").write_bytes(run_parameters(load_firmware(place / "run")).to_bytes())
     (place / "held").write_bytes(WeightsRecord(bytes(20), (b"in and out",)).to_bytes())
     np.savez(place / "x.npz", a=conv_samples[:1], b=conv_samples[:1])
     words = {
@@ -408,7 +414,7 @@ def things(tmp_path_factory, peer_models, conv_model, conv_samples, converted):
         "keras": place / "tiny.keras", "npy": place / "x.npy", "npz": place / "x.npz", "csv": place / "healthy1.csv",
         "text": place / "text.txt", "noise": place / "noise.toml", "rig": place / "rig.toml", "log": place / "log.csv",
         "fleet": place / "fleet.toml", "int8": place / "int8.tflite",
-        **{name: place / name for name in ("run", "again", "empty", "folder", "missing", "studio", "record", "held")},
+        **{name: place / name for name in ("run", "again", "empty", "folder", "missing", "studio", "record", "held", "own")},
         "retrained": place / "retrained",
     }  # fmt: skip
     return words, done

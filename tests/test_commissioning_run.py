@@ -119,7 +119,7 @@ def test_page_and_verdict_say_that_the_device_learns_how_long_and_with_which_bou
         "<h2>The device learns its machine</h2>",
         "keeps the 3 highest",
         "the 6 training machines",
-        "0.672 s",
+        "672 ms",
     ):
         assert said in page, said
 

@@ -391,6 +391,11 @@ def test_update_writes_model_and_parameters_together_only_where_the_model_is_ano
     )
     held = json.loads(invoke("show-record", tmp_path / "new.bin", "--json").output)
     assert (held["kind"], held["threshold"]) == ("weights", new.decider.threshold)
+    assert held["threshold_as_score"] == pytest.approx(real_threshold(new), rel=1e-5)
+    assert "says by itself what scores are" in invoke("show-record", tmp_path / "new.bin", "--run", again).output
+    of_parameters = invoke("show-record", tmp_path / "own.bin", "--run", again, "--json").output
+    assert json.loads(of_parameters)["threshold_as_score"] == pytest.approx(real_threshold(new), rel=1e-5)
+    assert "is for another model" in invoke("show-record", tmp_path / "own.bin", "--run", old).output
 
 
 def test_update_names_what_needs_new_firmware_and_writes_nothing(runs, tmp_path):

@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 from support import invoke
 
+from micro.cli.examination import _print_explanation
 from micro.datasets import rig
 from micro.datasets.feature_names import Feature, features_of, players
+from micro.detection.alarm_parts import Share
 from micro.detection.contributions import shapley, summands
 from micro.detection.score import Score
-from micro.examination.explain import explain
+from micro.examination.explain import Explained, Explanation, explain
 from micro.examination.explain_page import render_explanation, sentence_of
 from micro.runs.score_files import score
 from micro.signal import FrontEnd
@@ -122,3 +124,21 @@ def test_the_page_of_an_explanation_has_charts_with_data_and_shows_names_as_text
     assert render_explanation(explain(rig_run, hum / "hum.csv")) == page.read_bytes()
     plain = json.loads(invoke("explain", rig_run, hum / "hum.csv", "--json").stdout)
     assert plain["explained"][0]["what"] == "alarm"
+
+
+def test_columns_that_say_nothing_are_left_out(capsys):
+    """A class has neither a usual part nor a direction; an alarm has both."""
+
+    def told(share, what):
+        one = Explained(what, 0.0, 1.0, 3, 2.5, 0.0, (share,), (share,))
+        found = Explanation("run", "a.csv", "shapley", None, (one,), (), *[np.zeros(0)] * 4, ())
+        _print_explanation(found, 5, [sentence_of(one)])
+        return capsys.readouterr().out
+
+    of_class = told(Share("x", "rms", 1.0, 0.4, None, ""), "worn")
+    assert "–" not in of_class
+    assert "usually" not in of_class
+    assert "than expected" not in of_class
+    of_alarm = told(Share("x", "rms", 1.0, 0.4, 0.1, "above"), "alarm")
+    assert "usually" in of_alarm
+    assert "than expected" in of_alarm

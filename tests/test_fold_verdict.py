@@ -7,13 +7,13 @@ from hypothesis import strategies as st
 from reports import METRICS, report_with
 from test_verdict import row
 
-from micro.cli.report_tables import folds_table
+from micro.cli.report_tables import folds_table, models_table
 from micro.datasets.targets import Target, Targets
 from micro.datasets.window_parts import Windows
 from micro.runs.assessment import judge
 from micro.runs.assessment.detector import false_alarms_of
 from micro.runs.assessment.folds import over_folds
-from micro.runs.assessment.words import METRIC_NAMES
+from micro.runs.assessment.words import METRIC_NAMES, meanings_of
 from micro.runs.fold_reports import mean_of, numbers_of
 from micro.runs.number_figures import number_figures, number_row
 from micro.runs.report import SHORT_NAMES, names_of
@@ -305,6 +305,7 @@ def page_of(report):
     html = page(
         "micro.runs.report", "report.html.j2", report=report, charts=[], names=names_of(report), metric=report.metric,
         metrics=report.metrics, sentence="", verdict=judge(report), stages={}, emulated=(), moved_by=1.0, recordings=[],
+        meanings=meanings_of(report.metrics),
         metric_names=METRIC_NAMES, kind="detector", short_names=SHORT_NAMES, whole=over_folds(report), words=[],
         false_alarms=false_alarms_of(over_folds(report)),
         choices=[], learning=None, in_alarm={}, lines=(),
@@ -324,6 +325,36 @@ def test_the_tiles_are_of_all_folds_and_say_what_the_deployed_student_does():
     assert "<li>faulty windows found<b>90 %</b>" in facts
     assert "AUC of all folds<b>" in facts
     assert "the deployed student, of the first fold, " in facts
+
+
+def test_where_false_alarms_are_inconclusive_no_table_shows_a_rate_of_them():
+    report = detected((0, 80), (0, 90), (0, 100), asked=0.001)
+    verdict, html = judge(report), page_of(report)
+    assert verdict.grade == "inconclusive"
+    models = html.partition("<h2>Models compared</h2>")[2].partition("</table>")[0]
+    assert models.count("<td>inconclusive</td>") == 4  # as many models
+    assert "0.5000" not in models
+    assert by_fold_on_the_page(report).count("<td>inconclusive</td>") == 3
+    told = [
+        column._cells[0]
+        for table in (models_table(with_rates(report)), folds_table(report))
+        for column in table.columns
+    ]
+    assert told.count("inconclusive") == 2
+    sure = detected((0, 80), (2, 90), (10, 100))
+    assert "<td>inconclusive</td>" not in page_of(sure)
+
+
+def with_rates(report):
+    """A report whose models have a rate of false alarms in the summary."""
+    spread = {"mean": 0.5, "deviation": 0.1, "min": 0.1, "max": 0.9}
+    return RunReport.from_dict({**report.to_dict(), "summary": {"student_int8": {"false_alarm_rate": spread}}})
+
+
+def test_names_of_metrics_that_are_no_words_are_explained_on_the_page():
+    assert "<b>AUC</b> is the chance that a faulty window has a higher score than a healthy one" in page_of(
+        detected((0, 80), (2, 90), (10, 100))
+    )
 
 
 def test_the_page_shows_members_of_the_teacher_and_of_folds_without_faults_what_is_known():

@@ -782,3 +782,17 @@ def test_a_row_of_scores_has_its_five_cells_also_where_several_scores_differ():
     assert len(row) == len(header)
     assert row[:4] == ["9", "1.000", "healthy", ""]
     assert row[4] == "the board has scores of 1, 2 where they should be 1, 3"
+
+
+@pytest.mark.parametrize("sent", ["", "1,2,3,4,5\n" * 50], ids=["no sample", "other channels"])
+def test_what_is_refused_leaves_no_file_of_scores_and_an_earlier_one_as_it_was(tmp_path, rig_run, sent):
+    (tmp_path / "sent").write_text(sent)
+    (tmp_path / "earlier.csv").write_text("mine")
+    typed = ("record", tmp_path / "sent", tmp_path / "out", "--rate", "9", "--run", rig_run, "--scores")
+    for scores in (tmp_path / "new" / "scores.csv", tmp_path / "earlier.csv"):
+        result = invoke(*typed, scores)
+        assert result.exit_code == 2, result.output
+    assert not (tmp_path / "new").exists()
+    assert (tmp_path / "earlier.csv").read_text() == "mine"
+    result = invoke(*typed, tmp_path / "sent" / "s")
+    assert "cannot be written" in result.output

@@ -262,3 +262,4 @@ def test_real_recordings_of_other_formats(tmp_path):
     found = survey([data_folder("cwru") / "*.mat"])
     assert len(found.files) >= 4
     assert suggest(found).task == "anomaly"
+    assert suggest(found).notes == ()  # no machine that stands still

@@ -30,6 +30,7 @@ from micro.emission.summary import summary_files
 from micro.errors import ConversionError, DataError
 from micro.monitoring.log import read_log
 from micro.monitoring.periods import periods_of
+from micro.runs.baseline import calibration_sessions, calibration_stops
 from micro.runs.device import decisions
 from micro.runs.score_files import score
 from micro.support.files import sha256
@@ -414,6 +415,10 @@ def test_a_run_whose_machine_is_off_at_times_is_scored_simulated_and_told_alike(
     off = [each.result == "machine off" for each in scored]
     assert 0.2 < np.mean(off) < 0.5
     assert off == [each.status == Status.MACHINE_OFF for each in simulated]
+    # Where the machine was off between windows of the calibration is kept for what counts alarms in them.
+    kept, rows = calibration_stops(tmp_path / "run"), (tmp_path / "run/calibration_stops.csv").read_text().splitlines()
+    assert [len(each) for each in kept] == [len(each) for each in calibration_sessions(tmp_path / "run")]
+    assert sum(int(each[-1]) for each in kept) == len(rows) - 1 > 0
     page = (tmp_path / "run/report.html").read_text()
     assert f"the machine is off in {report.data.unjudged.off:,}" in page
     assert "unknown mode" not in page

@@ -15,7 +15,7 @@ from micro.emission.c_text import render
 from micro.firmware.building import missing_tools
 from micro.firmware.project import project_files
 from micro.firmware.qemu import TEMPLATES
-from micro.program.real_time import Pace, current_of, real_time, ring_of
+from micro.program.real_time import Pace, current_of, queue_of, real_time
 from micro.targets.boards import board_of
 from micro.targets.cores import core_of
 
@@ -95,7 +95,7 @@ def test_real_time_is_instructions_against_clock_hop_and_rate():
     assert str(found).startswith(
         "real time on Cortex-M4F at 64 MHz: holds, 12 % load (7 % to 19 %); the longest push takes 3.2 ms"
     )
-    assert str(found).endswith("collect samples by interrupt into a ring of at least 128")
+    assert str(found).endswith("collect samples by interrupt into a queue of at least 128")
     slow = real_time(PACE, core_of("m4f"), 2.0, "board")
     assert not slow.holds
     assert str(slow).startswith("real time on board at 2 MHz: does not hold: needs about 3.8 times the clock")
@@ -115,10 +115,10 @@ def test_float32_without_an_fpu_is_said_where_it_is_too_slow_and_not_counted_by_
 
 
 @given(st.integers(0, 20_000))
-def test_a_ring_holds_what_arrives(arriving):
-    ring = ring_of(arriving)
-    assert ring & (ring - 1) == 0
-    assert arriving < ring <= max(2, 2 * arriving)
+def test_a_queue_holds_what_arrives(arriving):
+    queue = queue_of(arriving)
+    assert queue & (queue - 1) == 0
+    assert arriving < queue <= max(2, 2 * arriving)
 
 
 @pytest.fixture
@@ -169,6 +169,8 @@ int sensor_start(void) {
 }
 """
     folder = project(tmp_path / "p", sensor)
+    enough = queue_of(firmwares()["reconstruction"].front_end.sensor_hop)
+    assert f"{enough} is for the samples of a hop, enough on any chip" in (folder / "README.md").read_text()
     main = folder / "main.c"
     main.write_text(
         main.read_text().replace("void app_wait(void) {}", "#include <stdlib.h>\nvoid app_wait(void) { exit(7); }")
@@ -183,14 +185,14 @@ int sensor_start(void) {
 @pytest.mark.skipif(bool(missing_tools()), reason="emulator or compiler is not installed")
 def test_an_interrupt_feeds_the_queue_while_windows_are_computed(tmp_path):
     printed = {}
-    for period, ring in ((300, 128), (300, 2)):
-        folder = project(tmp_path / f"{period}-{ring}", SYSTICK_SENSOR.replace("PERIOD", str(period)), "bare-cortex-m")
+    for period, queue in ((300, 128), (300, 2)):
+        folder = project(tmp_path / f"{period}-{queue}", SYSTICK_SENSOR.replace("PERIOD", str(period)), "bare-cortex-m")
         changed = (
             ("board/startup.c", "trap, trap, 0, trap, trap}", "trap, trap, 0, trap, tick}"),
             ("board/startup.c", "int main(void);", "int main(void);\nvoid tick(void);"),
             ("board/main.c", "app_step() == 0", "steps++ < 400 && app_step() == 0"),
             ("board/main.c", "const int failed", "int steps = 0;\n  const int failed"),
-            ("Makefile", "-Iboard ", f"-Iboard -DSENSOR_QUEUE={ring} "),
+            ("Makefile", "-Iboard ", f"-Iboard -DSENSOR_QUEUE={queue} "),
         )
         for path, old, new in changed:
             text = (folder / path).read_text()
@@ -198,7 +200,7 @@ def test_an_interrupt_feeds_the_queue_while_windows_are_computed(tmp_path):
             (folder / path).write_text(text.replace(old, new, 1))
         done = subprocess.run(["make", "CORE=m4f", "run"], cwd=folder, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
-        printed[ring] = done.stderr  # where QEMU prints
+        printed[queue] = done.stderr  # where QEMU prints
     assert "self-test: pass" in printed[128]
     assert "samples lost" not in printed[128]
     assert "samples lost" in printed[2]

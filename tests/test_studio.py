@@ -16,7 +16,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from configs import rig, toml
 from studio_client import serving
 
 from micro.runs.score_files import Scored
@@ -339,6 +338,26 @@ def test_the_delay_until_a_fault_is_found_counts_the_time_without_scores(studio)
     assert found["delay"][found["thresholds"].index(found["now"])] == pytest.approx(later)
 
 
+def test_false_alarms_a_day_are_counted_across_no_stop_of_the_machine(studio, tmp_path):
+    report = json.loads((studio.folder / "runs/rig/report.json").read_text())
+    hits = report["detector"]["min_hits"]
+    assert hits > 1
+    scores = [0.0] * 20 + [10 * report["threshold"]] * hits + [0.0] * 20
+    (tmp_path / "calibration.csv").write_text(
+        "".join(f"{row}\n" for row in ("session,score", *(f"a,{s}" for s in scores)))
+    )
+
+    def a_day():
+        found = threshold.moved(tmp_path, report, [])
+        return found["alarms_a_day"][found["thresholds"].index(found["now"])]
+
+    assert a_day() > 0
+    (tmp_path / "calibration_stops.csv").write_text(f"session,window\na,{20 + hits - 1}\n")
+    assert a_day() == 0  # the machine was off before the last of these windows
+    (tmp_path / "calibration_stops.csv").write_text("session,window\na,20\n")
+    assert a_day() > 0
+
+
 def test_windows_that_are_not_judged_are_not_misjudged():
     for result in ("machine off", "unknown mode"):
         assert said_of({"result": result, "score": None}, judged=True) is None
@@ -493,65 +512,3 @@ def test_names_are_made_safe():
     assert workspace.safe_path("ü" * 300 + ".csv").suffix == ".csv"
     with pytest.raises(ValueError, match="no name for a file"):
         workspace.safe_path("./../~")
-
-
-# As little as a search and a fleet can be made of; the folders of their configs are the studio's.
-SMALL = {"seeds": 1, "teacher": {"sizes": [8, 4, 8], "epochs": 2}, "student": {"sizes": [4, 2, 4], "epochs": 2}}
-
-
-def stopped_and_resumed(client, job, says):
-    """A job that is stopped once its log says something, and gone on with until it is done."""
-    end = time.monotonic() + 900
-    while says not in (now := client.get(f"/api/jobs/{job}"))["log"]:
-        assert now["active"], now["log"]
-        assert time.monotonic() < end, now["log"]
-        time.sleep(0.2)
-    assert now["state"] == "running"
-    assert now["stage"]
-    assert 0 <= now["fraction"] < 1
-    assert now["memory_kib"] > 10_000
-    client.post(f"/api/jobs/{job}/stop")
-    stopped = client.ended(job)
-    assert (stopped["state"], stopped["code"]) == ("stopped", 130), stopped["log"]
-    again = client.post(f"/api/jobs/{job}/resume")
-    assert again["command"].endswith(" --resume")
-    done = client.ended(again["id"], 1500)
-    assert (done["state"], done["fraction"]) == ("done", 1.0), done["log"]
-    return done
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(4000)
-def test_a_search_is_started_shown_stopped_gone_on_with_and_its_choice_trained(tmp_path):
-    with serving(tmp_path / "studio") as client:
-        client.enter()
-        body = {"name": "rig", "kind": "search", "text": toml(rig(**SMALL)), "choices": {"flash": "8KiB"}, "trials": 2}
-        assert "needs a budget" in client.post("/api/train", {**body, "choices": {}}, 400)["error"]
-        job = client.post("/api/train", body)
-        assert job["command"] == "keras-kd search configs/rig-1.toml --out searches/rig-1 --flash=8KiB --trials 2"
-        done = stopped_and_resumed(client, job["id"], "%  ")
-        page = client.get(f"/jobs/{done['id']}")
-        assert f"/jobs/{done['id']}/report" in page
-        assert "<html" in client.get(f"/jobs/{done['id']}/report")
-        chosen = client.post(f"/api/jobs/{done['id']}/chosen")
-        assert client.ended(chosen["id"], 900)["state"] == "done"
-        assert "rig-1-chosen" in client.get("/")
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(4000)
-def test_a_fleet_is_started_shown_stopped_and_gone_on_with(tmp_path):
-    pytest.importorskip("ray", reason="ray is not installed: pip install 'keras-kd[fleet]'")
-    with serving(tmp_path / "studio") as client:
-        client.enter()
-        place = tmp_path / "studio/configs"
-        (place / "shared.toml").write_text(toml(rig(**SMALL)))
-        assets = "".join(f'[[asset]]\nname = "pump-{n}"\n[asset.data]\nspeed = {1450.0 + 100 * n}\n' for n in (1, 2))
-        (place / "hall.toml").write_text(f'config = "shared.toml"\nteacher_assets = 2\n{assets}')
-        assert "hall.toml" in client.get("/")
-        assert "no 'none.toml' in configs" in client.post("/api/fleet", {"config": "none.toml"}, 400)["error"]
-        job = client.post("/api/fleet", {"config": "hall.toml"})
-        assert job["command"] == "keras-kd fleet configs/hall.toml --out fleets/hall"
-        done = stopped_and_resumed(client, job["id"], "%  ")
-        assert f"/jobs/{done['id']}/report" in client.get(f"/jobs/{done['id']}")
-        assert "pump-2" in client.get(f"/jobs/{done['id']}/report")

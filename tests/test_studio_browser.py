@@ -14,6 +14,7 @@ from studio_client import serving
 
 By = pytest.importorskip("selenium.webdriver.common.by", reason="selenium is not installed").By
 ui = pytest.importorskip("selenium.webdriver.support.ui", reason="selenium is not installed")
+StaleElementReferenceException = pytest.importorskip("selenium.common.exceptions").StaleElementReferenceException
 RATE, TURN = 500.0, 24.5
 LOOK = """
 return {
@@ -60,7 +61,8 @@ class Person:
         self.driver, self.base, self.decisions = driver, base, []
 
     def wait(self, condition, seconds=60):
-        return ui.WebDriverWait(self.driver, seconds, poll_frequency=0.2).until(condition)
+        # A page that reloads itself takes elements away that were just found.
+        return ui.WebDriverWait(self.driver, seconds, 0.2, [StaleElementReferenceException]).until(condition)
 
     def shown(self, selector, seconds=60):
         return self.wait(

@@ -133,7 +133,11 @@ def _print_explanation(found: Explanation, top: int, sentences: list[str]) -> No
             for each in one.shares[:top]
         ]
         heads = ("channel", "feature", "part of the score", "share", "usually", "than expected")
-        console.print(_table(f"{one.what}: score {_figure(one.score)}, {counted(one.windows, 'window')}", heads, rows))
+        # What no feature has, such as a usual part of a class, is no column.
+        kept = [place for place in range(len(heads)) if any(row[place] != "–" for row in rows)]
+        said = [tuple(row[place] for place in kept) for row in rows]
+        title = f"{one.what}: score {_figure(one.score)}, {counted(one.windows, 'window')}"
+        console.print(_table(title, tuple(heads[place] for place in kept), said))
 
 
 def _plain(found: Examined) -> dict[str, Any]:

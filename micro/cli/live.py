@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -129,13 +129,14 @@ def scoring(run: str | None, scores: str | None, say: Callable[[str], None]) -> 
 
     scorer = live_scorer(run)
     if scores is not None:
-        Path(scores).parent.mkdir(parents=True, exist_ok=True)
-    with Path(scores).open("w", encoding="utf-8", newline="") if scores is not None else nullcontext() as file:
-        if file is not None:
-            write_header(file)
+        _require_writable(Path(scores))
+    with ExitStack() as stack:
+        # Made with the first samples: what is refused before leaves no file, and an earlier one as it was.
+        file: TextIO | None = None
         before = [""]
 
         def watch(rows: Sequence[tuple[Row, int]], reader: RowReader, rate: float | None) -> None:
+            nonlocal file
             for one in scorer.score(rows, reader, rate):
                 at = _end_of(one, rate)
                 if one.status != before[0] or one.differs:
@@ -143,18 +144,34 @@ def scoring(run: str | None, scores: str | None, say: Callable[[str], None]) -> 
                     score = "" if one.score is None else f", score {one.score:.4g}"
                     say(f"{where}: {one.status.replace('_', ' ')}{score}{f'; {one.differs}' if one.differs else ''}")
                 before[0] = one.status
-                if file is not None:
+                if scores is not None:
+                    file = file or stack.enter_context(_score_file(Path(scores)))
                     write_score(file, one, rate)
-            if file is not None:
+            if scores is not None:
+                file = file or stack.enter_context(_score_file(Path(scores)))
                 file.flush()
 
         yield scorer, watch
 
 
+def _require_writable(path: Path) -> None:
+    """A file can be made there, before anything is recorded."""
+    above = next(each for each in path.absolute().parents if each.exists())
+    if not above.is_dir() or not os.access(path if path.exists() else above, os.W_OK):
+        raise click.ClickException(f"{path} cannot be written: {above} is no folder that can be written to")
+
+
+def _score_file(path: Path) -> TextIO:
+    """A file of scores, with its header."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = path.open("w", encoding="utf-8", newline="")
+    write_header(file)
+    return file
+
+
 def write_header(file: TextIO) -> None:
     """The header of a file of scores."""
     file.write("sample,end,status,score,differs\n")
-    file.flush()
 
 
 def write_score(file: TextIO, one: Scored, rate: float | None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -15,6 +15,7 @@ from micro.errors import RecordError
 
 if TYPE_CHECKING:
     from micro.detection.mounted_sensor import MountedSensor
+    from micro.detection.record import Parameters
 
 T = TypeVar("T")
 # Windows of a self-test, so that a record stays small.
@@ -71,13 +72,18 @@ def weights(model: str, old: str, windows: str, out: str, counter: int, attach: 
 
 @click.command("show-record", short_help="Say what a record for devices holds")
 @click.argument("file", type=click.Path(dir_okay=False))
+@click.option("--run", type=click.Path(), help="The run of a record of parameters, for its thresholds as scores.")
 @as_json
-def show_record(file: str, as_json: bool) -> None:
+def show_record(file: str, run: str | None, as_json: bool) -> None:
     """Say what FILE holds: a record of weights, as `keras-kd weights` writes, or of parameters, as `keras-kd update` does.
+
+    Thresholds are in the device's integers, and as scores of `keras-kd score` and the report; a record of parameters does not
+    hold what makes scores of them, so that --run has to name its run.
 
     \b
     Example:
       keras-kd show-record new.bin
+      keras-kd show-record rig.bin --run runs/rig
     """
     from micro.aot.weights_format import MAGIC, WeightsRecord
     from micro.detection.record import MAGIC as PARAMETERS
@@ -85,6 +91,10 @@ def show_record(file: str, as_json: bool) -> None:
 
     content = _bytes_of(file)
     if content.startswith(MAGIC):
+        if run is not None:
+            raise click.ClickException(
+                f"{file} is a record of weights, which says by itself what scores are; leave out --run"
+            )
         print_result(_held(_read(WeightsRecord.from_bytes, content, file)), as_json)
         return
     if len(content) >= len(MAGIC) and not content.startswith(PARAMETERS):
@@ -96,8 +106,36 @@ def show_record(file: str, as_json: bool) -> None:
     digests = {name: digest.hex() for name, digest in dataclasses.asdict(parameters.made_for).items()}
     scalings = {"scalings": len(parameters.scalings), "features": [len(each.mean) for each in parameters.scalings]}
     pairs = {"threshold": parameters.threshold, "clear_threshold": parameters.clear_threshold}
-    held = {"kind": "parameters", "counter": parameters.counter, **digests, **pairs, **scalings}
+    scores = {} if run is None else _as_scores(pairs, _unit_of(run, parameters, file))
+    held = {"kind": "parameters", "counter": parameters.counter, **digests, **pairs, **scores, **scalings}
     print_result(held | _of_sensor(parameters.sensor), as_json)
+    if run is None and not as_json:
+        click.echo("thresholds are in the device's integers; --run RUN says them as scores too")
+
+
+def _unit_of(run: str, parameters: Parameters, file: str) -> float:
+    """What one of a device's integers is as a score, of the run that a record belongs to."""
+    from micro.detection.detector import Detector
+    from micro.runs.parameters_file import load_with_detector, run_parameters
+
+    firmware = load_with_detector(Path(run))
+    if run_parameters(firmware).made_for != parameters.made_for:
+        raise click.ClickException(f"{file} is for another model, front end or score than those of {run}")
+    assert isinstance(firmware.decider, Detector)
+    return firmware.decider.score.unit
+
+
+def _as_scores(thresholds: Mapping[str, Any], unit: float) -> dict[str, Any]:
+    """Thresholds in a device's integers as scores, one or one for each operating mode, None of a mode without one."""
+    from micro.detection.modes import NO_THRESHOLD
+
+    def score(raw: int) -> float | None:
+        return None if raw == NO_THRESHOLD else float(f"{raw * unit:.6g}")
+
+    return {
+        f"{name}_as_score": [score(each) for each in raw] if isinstance(raw, tuple) else score(raw)
+        for name, raw in thresholds.items()
+    }
 
 
 def _read(reader: Callable[[bytes], T], content: bytes, file: str) -> T:
@@ -125,10 +163,13 @@ def _of_sensor(sensor: MountedSensor | None) -> dict[str, Any]:
 
 def _held(record: Any) -> dict[str, Any]:
     """What a record of weights holds."""
-    from micro.detection.score_record import attached_parameters
+    from micro.detection.score_record import attached_parameters, attached_unit
 
-    parameters = attached_parameters(record.attached)
-    pairs = () if parameters is None else ("threshold", "clear_threshold")
+    parameters, unit = attached_parameters(record.attached), attached_unit(record.attached)
+    pairs = {}
+    if parameters is not None and unit is not None:
+        pairs = {"threshold": parameters.threshold, "clear_threshold": parameters.clear_threshold}
+        pairs |= _as_scores(pairs, unit)
     return {
         "kind": "weights",
         "counter": record.counter,
@@ -138,7 +179,7 @@ def _held(record: Any) -> dict[str, Any]:
         "weights_bytes": len(record.block),
         "self_test_windows": len(record.windows),
         "attached_bytes": len(record.attached),
-        **{name: getattr(parameters, name) for name in pairs},
+        **pairs,
     }
 
 

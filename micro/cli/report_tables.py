@@ -23,7 +23,7 @@ def models_table(report: RunReport) -> Table:
     from micro.runs.assessment.words import METRIC_NAMES
     from micro.runs.report import names_of
 
-    metrics = report.metrics
+    metrics, unsure = report.metrics, unsure_of_false_alarms(report)
     seeds, what = report.repeats
     table = Table(title=f"{report.job}: {report.tested_windows:,} test windows, {counted(seeds, what)}")
     table.add_column("model")
@@ -32,8 +32,23 @@ def models_table(report: RunReport) -> Table:
     for model, name in names_of(report).items():
         found = report.summary.get(model)
         if found:
-            table.add_row(name, *(_mean(found.get(metric), seeds) for metric in metrics))
+            figures = (_mean(found.get(metric), seeds) for metric in metrics)
+            told = (UNSURE if unsure and each == "false_alarm_rate" else said for each, said in zip(metrics, figures))
+            table.add_row(name, *told)
     return table
+
+
+# What stands in place of a rate of false alarms where too few healthy windows were tested to tell it.
+UNSURE = "inconclusive"
+
+
+def unsure_of_false_alarms(report: RunReport) -> bool:
+    """Whether too few healthy windows were tested to tell how often a detector raises false alarms."""
+    from micro.runs.assessment.detector import false_alarms_of
+    from micro.runs.assessment.folds import over_folds
+
+    found = false_alarms_of(over_folds(report))
+    return found is not None and not found.decides
 
 
 def numbers_table(report: RunReport) -> Table:
@@ -115,9 +130,14 @@ def folds_table(report: RunReport) -> Table:
     rates = RATES_OF_DETECTORS if report.task == "anomaly" and metric == report.metric else {}
     for head in rates.values():
         table.add_column(head, justify="right", no_wrap=True)
+    unsure = unsure_of_false_alarms(report)
+
+    def said(rate: str, value: float | None) -> str:
+        return UNSURE if unsure and rate == "false_alarm_rate" else _figure_of(rate, value)
+
     for fold in report.folds:
-        figures = [_figure_of(metric, fold.models[model].get(metric)) for model in names]
-        figures += [_figure_of(rate, fold.models["student_int8"].get(rate)) for rate in rates]
+        figures = [said(metric, fold.models[model].get(metric)) for model in names]
+        figures += [said(rate, fold.models["student_int8"].get(rate)) for rate in rates]
         table.add_row(str(fold.fold), listed(fold.tested), f"{fold.windows.test:,}", *figures)
     return table
 

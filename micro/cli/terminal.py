@@ -94,11 +94,14 @@ def progress(enabled: bool) -> Iterator[Callable[[str, float], None]]:
 
 def print_report(report: RunReport, out: str) -> None:
     """What a run made of teacher and students, the verdict first, where it lies, and what to do with it."""
+    from micro.runs.assessment.words import meanings_of
     from micro.runs.report import distilling_sentence
 
     _print_verdict(report)
     console = table_console(100)
     console.print(models_table(report))
+    for name, meaning in meanings_of(report.metrics).items():
+        click.echo(f"{name} is {meaning}.")
     if len(report.numbers) > 1:
         console.print(numbers_table(report))
     for given, table in ((report.labels, labels_table), (report.by_mode, modes_table)):
@@ -116,8 +119,8 @@ def print_report(report: RunReport, out: str) -> None:
     large = "" if parameters.teacher is None else f" (teacher {parameters.teacher:,})"
     click.echo(
         f"Student: {parameters.student:,} parameters{large}, "
-        f"{footprint.model_bytes:,} bytes of .tflite, {footprint.ram_bytes:,} bytes of RAM for its arena "
-        f"on a 32-bit chip, {footprint.macs:,} MACs."
+        f"{footprint.model_bytes:,} bytes of .tflite, {footprint.ram_bytes:,} bytes of RAM for its arena, "
+        f"in which it computes, on a 32-bit chip, {footprint.macs:,} multiply-accumulates (MACs)."
     )
     click.echo(_data_sentence(report))
     if report.overrides:

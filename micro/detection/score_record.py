@@ -80,3 +80,17 @@ def attached_parameters(content: bytes) -> Parameters | None:
         return Parameters.from_bytes(content[HEADER.unpack_from(content)[1] :])
     except RecordError:
         return None
+
+
+def attached_unit(content: bytes) -> float | None:
+    """What a score of 1 is in real units, by what is attached to a record of weights; None where something else is.
+
+    Examples:
+        >>> from micro.detection.score_record import attached_unit
+        >>> attached_unit(b"thresholds of my own") is None
+        True
+    """
+    if attached_parameters(content) is None:
+        return None
+    unit: float = HEADER.unpack_from(content)[3]
+    return unit

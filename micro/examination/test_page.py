@@ -7,6 +7,7 @@ import numpy as np
 from micro.examination.classes import ClassifierTest
 from micro.examination.examine import Examined
 from micro.examination.words import grade_of, verdict_of
+from micro.runs.assessment.words import MEANINGS
 from micro.runs.report.confusion import confusion_of
 from micro.runs.report.over_time import Track, scores_over_time
 from micro.support.html import chart, drawing, page
@@ -30,6 +31,7 @@ def render_test(found: Examined) -> bytes:
         grade=grade,
         charts=[each for each in charts if each],
         duration=duration,
+        meaning_of_auc=MEANINGS["auc"],
     )
 
 

@@ -36,7 +36,7 @@ from micro.firmware.pixels import pixels_context
 from micro.firmware.stage import stage_context
 from micro.firmware.text_project import text_project
 from micro.firmware.vibration import vibration_context
-from micro.program.real_time import RealTime, ring_of
+from micro.program.real_time import RealTime, queue_of
 from micro.runs.baseline import SCORES, calibration_sessions
 from micro.runs.finished import read_run
 from micro.runs.firmware import Firmware, load_firmware
@@ -61,7 +61,7 @@ COMMON = {
 }
 # Windows of a self-test where nothing is said, and the values that they may hold: flash is small.
 SELF_TEST_WINDOWS, SELF_TEST_VALUES = 4, 2**15
-# The largest ring of sample_queue.h.
+# The largest queue of sample_queue.h.
 MOST_QUEUED = 2**15
 
 
@@ -308,11 +308,12 @@ def _context(
 
 
 def _pace(firmware: Firmware, paces: Sequence[RealTime | str]) -> dict[str, Any]:
-    """What templates are given of real time; a ring for a hop is enough wherever the firmware keeps up."""
-    known = [each.ring for each in paces if isinstance(each, RealTime) and each.holds]
+    """What templates are given of real time; a queue for a hop is enough wherever the firmware keeps up."""
+    known = [each.queue for each in paces if isinstance(each, RealTime) and each.holds]
     return {
         "paces": [str(each) for each in paces],
-        "queue": min(max(known, default=ring_of(firmware.front_end.sensor_hop)), MOST_QUEUED),
+        "queue": min(max(known, default=queue_of(firmware.front_end.sensor_hop)), MOST_QUEUED),
+        "for_any_chip": not paces and firmware.vibration is None and firmware.diagnosis is None,
     }
 
 

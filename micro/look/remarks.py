@@ -8,7 +8,11 @@ from collections.abc import Mapping, Sequence
 
 from micro.datasets.missing import SELDOM
 from micro.datasets.precision import Precision, joined
+from micro.look.still import limits_between
 from micro.look.surveyed import Surveyed
+from micro.support.patterns import matches_name
+from micro.support.toml_text import toml_of
+from micro.support.wording import counted, listed, percent
 
 # What keeps a slow sensor in a fast file.
 OF_ITS_OWN = 'make it a [[sources]] of its own with rows = "filled" (docs/tables.md)'
@@ -20,6 +24,8 @@ LEAST_RPM, MOST_RPM = 30.0, 200_000.0
 MOST_MISSING = 0.01
 # Multiples of the shaft's speed that the sample rate shows at least, where bands in them are worth a word.
 LEAST_ORDERS = 2
+# Windows above the threshold that make an alarm, so that none does that reaches across a stop, where half a window is the hop.
+OFF_HITS = 3
 
 
 def speeds(files: Sequence[Surveyed], columns: Sequence[str], rate: float, vibrates: bool) -> list[str]:
@@ -28,12 +34,11 @@ def speeds(files: Sequence[Surveyed], columns: Sequence[str], rate: float, vibra
     said = []
     for name in names if len(names) > 1 else ():
         held = [channel for file in files for channel in file.channels if channel.name == name]
-        words = re.findall(r"[a-z]+", re.sub(r"([a-z])([A-Z])", r"\1 \2", name).lower())
         low, high = min((c.low for c in held), default=-1.0), max((c.high for c in held), default=-1.0)
         rows, missing = sum(file.rows for file in files), sum(channel.missing for channel in held)
         if missing > MOST_MISSING * rows:
             continue  # these keys need its value at every row
-        if not set(words) & set(SPEED_WORDS) or not (low >= 0 and LEAST_RPM <= high <= MOST_RPM):
+        if not _is_speed(name) or not (low >= 0 and LEAST_RPM <= high <= MOST_RPM):
             continue
         keys = [f"[modes] column = {name!r} for a threshold in each range of speed"]
         if rate / 2 >= LEAST_ORDERS * high / 60:
@@ -46,6 +51,37 @@ def speeds(files: Sequence[Surveyed], columns: Sequence[str], rate: float, vibra
             f"model learns it as a channel like the others, unless a key takes it: {' or '.join(keys)}{leave}"
         )
     return said
+
+
+def _is_speed(name: str) -> bool:
+    words = re.findall(r"[a-z]+", re.sub(r"([a-z])([A-Z])", r"\1 \2", name).lower())
+    return bool(set(words) & set(SPEED_WORDS))
+
+
+def standing(files: Sequence[Surveyed], columns: Sequence[str]) -> list[str]:
+    """A sentence where the machine probably stands still in parts of files: both levels, and the key that leaves these out."""
+    used = [
+        each.name for each in files[0].channels if not columns or any(matches_name(each.name, of) for of in columns)
+    ]
+    channels = [name for name in used if not _is_speed(name)]
+    found = [(file, file.still) for file in files if file.still is not None]
+    parts = [(file, still) for file, still in found if any(map(still.tells, channels))]
+    if not parts:
+        return []
+    file, still = max(parts, key=lambda each: each[1].share)
+    told = [(name, still.levels[name]) for name in channels if still.tells(name)]
+    levels = listed([f"{each.standing:.2g} and {each.running:.2g} of {name!r}" for name, each in told])
+    said = (
+        f"the machine probably stands still in a part of {len(parts)} of {counted(len(files), 'file')}, "
+        f"{percent(still.share)} of {file.name}: the RMS of the samples without their mean, there and elsewhere, is {levels}"
+    )
+    limit = limits_between([still for _, still in found], channels)
+    if limit is None:
+        return [f"{said}; no limit of detect.off_rms is between these levels in all files"]
+    return [
+        f"{said}; if it does, off_rms = {toml_of(limit)} in section [detect] leaves windows of a machine that is off out, and "
+        f"{OFF_HITS} or more as min_hits keeps a stop from raising an alarm (docs/firmware.md, Machine off)"
+    ]
 
 
 def never_changes(found: Sequence[Surveyed]) -> bool:

@@ -13,7 +13,7 @@ from micro.datasets import cells as cell
 from micro.datasets.find import matches, placed
 from micro.look.given import NOTHING, ContradictionError, Given
 from micro.look.naming import FAULT, classes_of, is_faulty, is_healthy, names_a_fault
-from micro.look.remarks import speeds
+from micro.look.remarks import speeds, standing
 from micro.look.survey import Survey
 from micro.support.wording import listed
 
@@ -53,8 +53,11 @@ def suggest(survey: Survey, given: Given = NOTHING) -> Suggestion:
     made = _suggested(survey, given)
     if made.task == "anomaly" and survey.files[0].channels:
         vibrates = (survey.rate or 0.0) >= VIBRATION
-        more = speeds(survey.files, survey.settings.get("columns", ()), survey.rate or 0.0, vibrates)
-        made = replace(made, notes=tuple(more))
+        columns = survey.settings.get("columns", ())
+        more = speeds(survey.files, columns, survey.rate or 0.0, vibrates)
+        # Labels of rows may say what the quieter ones are.
+        still = standing(survey.files, columns) if survey.label_column is None else []
+        made = replace(made, notes=(*more, *still))
     if "group" not in given.settings:
         return made
     if made.task == "anomaly":

@@ -29,6 +29,7 @@ from micro.look.heads import head_of
 from micro.look.patterns import shortened
 from micro.look.remarks import coarse, never_changes, precision_of, seldom_filled, without_odd
 from micro.look.settled import Columns, columns_of
+from micro.look.still import still_of
 from micro.look.surveyed import Surveyed
 from micro.look.table_columns import usual
 from micro.look.yes_no import conditions, flags_of, labels_among, of_whole_files
@@ -295,9 +296,9 @@ def _surveyed(name: str, path: Path, read: Contents, config: TableData, columns:
     kept = [place for place, each in enumerate(channels) if each is not target]
     curves = tuple(envelope(read.samples[:, place]) for place in kept[:MOST_CHANNELS]) if drawn else ()
     own = tuple(channels[place] for place in kept)
-    return Surveyed(
-        name, path, len(read.samples), rate, gaps, own, labels, target=target, stretches=stretches, curves=curves
-    )
+    still = still_of(read.samples, read.channels, rate)
+    made = Surveyed(name, path, len(read.samples), rate, gaps, own, labels, target=target, stretches=stretches)
+    return replace(made, curves=curves, still=still)
 
 
 def _stretches(labels: np.ndarray, words: Sequence[str]) -> dict[str, int]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from micro.look.channels import Channel, Curve
+from micro.look.still import Still
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,8 @@ class Flags:
 class Surveyed:
     """One file: rows, sample rate in Hz where it is known, gaps in time, channels, and rows of each label or run; a picture's
     height and width; the column that a regression predicts; the rows of the longest stretch of each label; curves of the first
-    channels where they are to be drawn; and its columns of yes or no until it is known what they are."""
+    channels where they are to be drawn; its columns of yes or no until it is known what they are; and in which part of it the
+    machine probably stands still, None where that cannot be told."""
 
     name: str
     path: Path
@@ -48,3 +50,4 @@ class Surveyed:
     stretches: Mapping[str, int] = field(default_factory=dict)
     curves: tuple[Curve, ...] = ()
     flags: Flags | None = None
+    still: Still | None = None

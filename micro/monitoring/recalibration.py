@@ -12,7 +12,7 @@ from micro.emission import emit
 from micro.errors import RunError
 from micro.monitoring.mode_recalibration import changes_by_mode
 from micro.monitoring.result import Monitoring
-from micro.runs.baseline import FEATURES, OCTAVES, Calibration, calibration_files
+from micro.runs.baseline import FEATURES, OCTAVES, STOPS, Calibration, calibration_files
 from micro.runs.finished import read_run
 from micro.runs.lock import settled
 from micro.runs.parameters_file import PARAMETERS, parameters_record
@@ -109,7 +109,7 @@ def _write(staged: Path, report: RunReport, name: str, threshold: Threshold | No
     stays."""
     if threshold is not None:
         emit(staged / "student_int8.tflite", staged / "firmware", name, constants={"threshold": threshold.value})
-    for file in (FEATURES, OCTAVES):
+    for file in (FEATURES, OCTAVES, STOPS):
         (staged / file).unlink(missing_ok=True)
     for file, content in calibration_files(calibration).items():
         write_bytes(staged / file, content)

@@ -57,9 +57,9 @@ class RealTime:
     soft_float: bool
 
     @property
-    def ring(self) -> int:
-        """Samples that a ring has to hold for those that arrive, a power of two."""
-        return ring_of(self.arriving)
+    def queue(self) -> int:
+        """Samples that a queue has to hold for those that arrive, a power of two."""
+        return queue_of(self.arriving)
 
     @property
     def holds(self) -> bool:
@@ -77,7 +77,7 @@ class RealTime:
             return f"{at}: {sure}holds, {load}; {push}, less than from one sample to the next"
         return (
             f"{at}: {sure}holds, {load}; {push}, in which at most {self.arriving:,} samples arrive: collect samples by "
-            f"interrupt into a ring of at least {self.ring:,}"
+            f"interrupt into a queue of at least {self.queue:,}"
         )
 
     def _remedies(self) -> str:
@@ -99,7 +99,7 @@ def real_time(pace: Pace, core: Core, mhz: float, where: str | None = None) -> R
         >>> from micro.targets.cores import core_of
         >>> pace = Pace(rate=12800.0, hop=512, push=150_000, hop_instructions=180_000, counted_on="m4f", fixed=False)
         >>> found = real_time(pace, core_of("m4f"), 64.0)
-        >>> found.holds, found.arriving, found.ring
+        >>> found.holds, found.arriving, found.queue
         (True, 81, 128)
         >>> print(real_time(pace, core_of("m4f"), 4.0))
         real time on Cortex-M4F at 4 MHz: does not hold: needs about 1.9 times the clock; take a longer hop, ...
@@ -142,6 +142,6 @@ def _microamperes(value: float) -> str:
     return f"{value / 1e3:.2g} mA" if value >= 1000 else f"{value:.2g} uA" if value < 100 else f"{value:.0f} uA"
 
 
-def ring_of(arriving: int) -> int:
-    """The size of a ring, a power of two, for the samples that arrive during a push and the one that is being taken."""
+def queue_of(arriving: int) -> int:
+    """The size of a queue, a power of two, for the samples that arrive during a push and the one that is being taken."""
     return 1 << math.ceil(math.log2(arriving + 1)) if arriving > 1 else 2

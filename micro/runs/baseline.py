@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from micro.datasets.window_parts import Windows
 
 SCORES, FEATURES, OCTAVES = "calibration.csv", "calibration_features.csv", "calibration_octaves.csv"
+# Windows before which the machine was off, at which a device forgets earlier ones.
+STOPS = "calibration_stops.csv"
 NO_SCORES = "keeps no scores of its calibration: it is no anomaly detector's run, or an older one"
 
 
@@ -40,7 +42,8 @@ class Calibration:
 
 def baseline_files(data: Prepared, scores: np.ndarray, tflite: TfliteLike) -> dict[str, bytes]:
     """The files' contents by name: a row of session and score for each window of the calibration, and a row for each session
-    with the means of the windows' int8 features, predicted ones too; the latter where these are features, not samples."""
+    with the means of the windows' int8 features, predicted ones too; the latter where these are features, not samples.
+    Where the machine was off in between, a row of session and window for each first window after that."""
     groups = _groups(data.calibration)
     keys, modes = [key for key, _ in groups], data.calibration.modes is not None
     files = {}
@@ -56,6 +59,10 @@ def baseline_files(data: Prepared, scores: np.ndarray, tflite: TfliteLike) -> di
     if data.features.kinds != ("raw",) and graph.tensors[graph.inputs[0]].dtype == "int8":
         inputs = quantized(data.calibration.x, graph.tensors[graph.inputs[0]]).reshape(len(data.calibration), -1)
         columns, means = tuple(range(inputs.shape[1])), np.stack([inputs[rows].mean(axis=0) for _, rows in groups])
+    off = data.calibration.off_before
+    stops = [] if off is None or modes else [(key[0], n) for key, rows in groups for n in _after_stops(off[rows])]
+    if stops:
+        files[STOPS] = _table(("session", "window"), stops)
     sessions = tuple(np.asarray(scores)[rows] for _, rows in groups)
     names, of_modes = tuple(key[0] for key in keys), tuple(int(key[1]) for key in keys if modes)
     return files | calibration_files(Calibration(names, sessions, columns, means, of_modes))
@@ -115,6 +122,28 @@ def calibration_sessions(folder: Path) -> list[np.ndarray]:
     for name, score, *_ in _rows(folder / SCORES, NO_SCORES):
         sessions.setdefault(name, []).append(float(score))
     return [np.array(scores) for scores in sessions.values()]
+
+
+def calibration_stops(folder: Path) -> list[np.ndarray]:
+    """How often the machine was off before each window of a run's calibration, an array (n,) for each of its sessions.
+
+    Raises:
+        RunError: For a run that keeps no scores of its calibration.
+    """
+    stops: dict[str, list[int]] = {}
+    if (folder / STOPS).is_file():
+        for name, window in _rows(folder / STOPS, "keeps no stops"):
+            stops.setdefault(name, []).append(int(window))
+    names = [row[0] for row in _rows(folder / SCORES, NO_SCORES)]
+    return [
+        np.searchsorted(np.sort(stops.get(name, [])), np.arange(names.count(name)), side="right")
+        for name in dict.fromkeys(names)
+    ]
+
+
+def _after_stops(off_before: np.ndarray) -> list[int]:
+    """The windows of a session that are the first after the machine was off, (n,) -> places."""
+    return (np.flatnonzero(np.diff(off_before)) + 1).tolist()
 
 
 def calibration_by_mode(folder: Path) -> dict[int, list[np.ndarray]]:
@@ -179,7 +208,7 @@ def _means_table(
     return _table(("session", *(("mode",) if modes else ()), *header), rows)
 
 
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> bytes:
+def _table(header: Sequence[str], rows: Iterable[Sequence[str | int]]) -> bytes:
     out = io.StringIO(newline="")
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(header)

@@ -191,15 +191,17 @@ def _train(space: Workspace) -> Handler:
         kind = body.get("kind", "run")
         if kind not in ("run", "search"):
             raise ValueError("what can be started is a run or a search")
-        text = configs.with_choices(str(body.get("text", "")), body.get("choices") or {})
+        choices = body.get("choices") or {}
+        # What is refused leaves no config behind.
+        limits = [f"--{key}={choices[key]}" for key in ("flash", "ram") if choices.get(key)]
+        if kind == "search" and not limits:
+            raise ValueError("a search needs a budget: say how much flash or RAM the program may take")
+        trials = ["--trials", str(int(body["trials"]))] if body.get("trials") else []
+        text = configs.with_choices(str(body.get("text", "")), choices)
         name = configs.save(space, f"{checked_name(str(body.get('name', '')))}-1", text)
         config = f"configs/{name}.toml"
         if kind == "run":
             return jobs.add(space, ["run", config, "--out", f"runs/{name}"], name)
-        limits = [f"--{key}={body['choices'][key]}" for key in ("flash", "ram") if (body.get("choices") or {}).get(key)]
-        if not limits:
-            raise ValueError("a search needs a budget: say how much flash or RAM the program may take")
-        trials = ["--trials", str(int(body["trials"]))] if body.get("trials") else []
         return jobs.add(space, ["search", config, "--out", f"searches/{name}", *limits, *trials], name)
 
     async def handle(request: Request) -> Response:

@@ -15,6 +15,7 @@ from starlette.routing import Route
 
 from micro.errors import MicroError
 from micro.firmware.boards import BOARDS
+from micro.runs.assessment.words import ARENA, MEANINGS, METRIC_NAMES
 from micro.studio import configs, jobs, live, outcome, record, recordings, runs
 from micro.studio.threshold import why_fixed
 from micro.studio.workspace import Workspace, checked_name
@@ -70,6 +71,9 @@ def _environment() -> jinja2.Environment:
     made.filters["size"] = size_text
     made.filters["when"] = lambda seconds: time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
     made.filters["number"] = lambda value: "" if value is None else f"{value:,}"
+    made.filters["metric"] = lambda name: METRIC_NAMES.get(name, (name or "").replace("_", " "))
+    made.globals["meanings"] = MEANINGS
+    made.globals["arena"] = ARENA
     made.filters["short"] = lambda value: "" if value is None else f"{value:.4g}"
     return made
 

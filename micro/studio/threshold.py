@@ -14,7 +14,7 @@ from micro.detection.detector import Detector
 from micro.detection.in_alarm import in_alarm
 from micro.detection.score import Score
 from micro.errors import DataError
-from micro.runs.baseline import calibration_sessions
+from micro.runs.baseline import calibration_sessions, calibration_stops
 from micro.support.wording import DAY
 
 # Thresholds that are computed, between the least and the most that a score has.
@@ -84,6 +84,7 @@ def moved(folder: Path, report: Mapping[str, Any], scored: Sequence[Mapping[str,
     """
     counting = counting_of(report)
     sessions = [np.asarray(each, dtype=np.float64) for each in calibration_sessions(folder)]
+    stops = calibration_stops(folder)
     faulty = _by_file(scored)
     now = float(report["threshold"])
     every = np.concatenate([*sessions, *(each.scores for each in faulty)])
@@ -92,7 +93,7 @@ def moved(folder: Path, report: Mapping[str, Any], scored: Sequence[Mapping[str,
     values = np.unique(np.append(np.linspace(min(low, now - 0.5 * spread), max(high, now + 0.5 * spread), STEPS), now))
     windows = sum(map(len, sessions))
     seconds = None if counting.hop_seconds is None else windows * counting.hop_seconds
-    rows = [_at(float(value), sessions, faulty, counting, seconds) for value in values]
+    rows = [_at(float(value), sessions, stops, faulty, counting, seconds) for value in values]
     return {
         "now": now,
         "thresholds": values.tolist(),
@@ -130,12 +131,13 @@ def _by_file(scored: Sequence[Mapping[str, Any]]) -> list[Scored]:
 def _at(
     threshold: float,
     sessions: Sequence[np.ndarray],
+    stops: Sequence[np.ndarray],
     faulty: Sequence[Scored],
     counting: Counting,
     seconds: float | None,
 ) -> dict[str, float | None]:
     healthy = np.concatenate(sessions)
-    begun = sum(len(_alarms(each, None, threshold, counting)) for each in sessions)
+    begun = sum(len(_alarms(each, off, threshold, counting)) for each, off in zip(sessions, stops, strict=True))
     firsts = [each.seconds[_alarms(each.scores, each.off_before, threshold, counting)[:1]] for each in faulty]
     found = [first[0] for first in firsts if len(first)]
     delay = float(np.median(found)) if found and np.isfinite(found).all() else None
@@ -147,7 +149,7 @@ def _at(
     }
 
 
-def _alarms(scores: np.ndarray, off_before: np.ndarray | None, threshold: float, counting: Counting) -> np.ndarray:
+def _alarms(scores: np.ndarray, off_before: np.ndarray, threshold: float, counting: Counting) -> np.ndarray:
     """The windows at which an alarm begins, counted as the firmware counts."""
     unit = max(abs(threshold), float(np.abs(scores).max()), 1e-30) / GRAIN
     at = round(threshold / unit)

@@ -29,6 +29,36 @@ METRIC_NAMES = {
     "token_error_rate": "token error rate",
 }
 
+# What names of metrics mean, for who meets them first.
+MEANINGS = {
+    "auc": (
+        "the chance that a faulty window has a higher score than a healthy one, whatever the threshold: 1 is no mistake, 0.5 "
+        "is guessing"
+    ),
+    "macro_auc": (
+        "the chance, in the mean over the labels, that a window with a label has a higher output of it than one without: 1 is "
+        "no mistake, 0.5 is guessing"
+    ),
+    "macro_f1": "the mean over the classes of F1, which is 1 where none of a class is missed and none wrongly taken for it",
+    "r2": "the fraction of the variance that is explained: 1 is no error, 0 is no better than to say the mean",
+    "mean_r2": (
+        "the mean over the numbers of the fraction of the variance that is explained: 1 is no error, 0 is no better than to "
+        "say the mean"
+    ),
+}
+ARENA = "the RAM in which TFLite Micro keeps what the model computes with"
+
+
+def meanings_of(metrics: Iterable[str]) -> dict[str, str]:
+    """What names of metrics mean, by how they are spelled; those that are plain words are left out.
+
+    Examples:
+        >>> from micro.runs.assessment.words import meanings_of
+        >>> list(meanings_of(["auc", "accuracy"]))
+        ['AUC']
+    """
+    return {METRIC_NAMES[metric]: MEANINGS[metric] for metric in metrics if metric in MEANINGS}
+
 
 def above(rows: Iterable[RecordingReport]) -> tuple[int, int]:
     """Windows above the threshold, and windows."""

@@ -10,7 +10,7 @@ from micro.datasets.prepared import Prepared
 from micro.runs.assessment.detector import false_alarms_of
 from micro.runs.assessment.folds import over_folds
 from micro.runs.assessment.learning import learning_context
-from micro.runs.assessment.words import METRIC_NAMES, MOVED
+from micro.runs.assessment.words import ARENA, METRIC_NAMES, MOVED, meanings_of
 from micro.runs.emulated import Emulated
 from micro.runs.evaluate import Evaluation
 from micro.runs.report.about import About, about_context
@@ -89,6 +89,7 @@ def render_report(report: RunReport, evaluations: dict[str, Evaluation], data: P
         names=names_of(report),
         metric=report.metric,
         metrics=report.metrics,
+        meanings=meanings_of(report.metrics) | {"The arena": ARENA},
         sentence=distilling_sentence(report),
         verdict=report.verdict,
         stages=STAGES,
