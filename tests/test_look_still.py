@@ -10,7 +10,7 @@ from support import invoke
 from micro.config import parse_config
 from micro.datasets.rig import Rig, simulate_rig
 from micro.detection.standstill import machine_off
-from micro.look.still import still_of
+from micro.look.still import limits_between, still_of
 from micro.look.suggest import suggest
 from micro.look.survey import survey
 
@@ -135,3 +135,47 @@ def test_labels_and_other_tasks_have_no_such_note(tmp_path):
     rows = [f"{value:.5g},{'normal' if n < len(samples) // 2 else 'worn'}" for n, (value,) in enumerate(samples)]
     labelled.write_text("x,state\n" + "\n".join(rows) + "\n")
     assert notes([labelled]) == []
+
+
+def test_rows_without_values_are_of_no_machine_that_stands(tmp_path):
+    """A sensor that was unplugged for a time has no level, and another channel tells on."""
+    rng = np.random.default_rng(9)
+    lost = rng.normal(size=(25_600, 1)).astype(np.float32)
+    lost[:6400] = np.nan
+    assert still_of(lost, ["x"], RATE).share == 0
+    both = np.hstack([lost, rng.normal(size=lost.shape)]).astype(np.float32)
+    both[12_800:, 1] *= 0.01
+    found = still_of(both, ["x", "y"], RATE)
+    assert (found.share, found.tells("x"), found.tells("y")) == (0.5, False, True)
+    assert set(still_of(np.hstack([both, np.full_like(lost, np.nan)]), ["x", "y", "z"], RATE).levels) == {"x", "y"}
+
+
+def test_a_speed_beside_the_channels_gets_no_limit(tmp_path):
+    """One number would be the limit of the speed too, which wavers where the machine stands."""
+    x = half_off(2.0, 10)
+    rpm = np.random.default_rng(10).normal(1.0, 5.0, x.shape) + 1500 * (np.arange(len(x)) < len(x) // 2)[:, None]
+    (said,) = notes([written(tmp_path / "a.csv", np.hstack([x, rpm]), ["x", "rpm"])])
+    limit = float(re.search(r'off_rms = \{"x" = ([\d.]+)\} in', said)[1])
+    assert machine_off([limit, 0.0], windows(np.hstack([x, rpm])[len(x) // 2 + 1024 :])).all()
+
+
+def test_the_rate_of_the_user_is_that_of_files_without_one(tmp_path):
+    """Slow process data say nothing, and of a long file short stops are found."""
+    samples = np.vstack([half_off(1.6, 11), running(3.2, 0) + 9.81])
+    file = written(tmp_path / "a.csv", samples, ["x"])
+    assert len(notes([file])) == 1
+    assert notes([file], 1.0) == []
+
+
+@pytest.mark.parametrize("rate", [25.0, 100.0])
+def test_a_machine_of_slow_motion_stands_by_the_windows_of_its_config(rate):
+    """Within a tenth of a second even a machine that runs moves little: levels are of windows of two seconds."""
+    rng, at = np.random.default_rng(12), np.arange(int(240 * rate)) / rate
+    still = rng.normal(0, 0.02, len(at)) + 0.05 * np.sin(2 * np.pi * 0.2 * at)
+    samples = np.where(at < 120, np.sin(2 * np.pi * 0.7 * at) + rng.normal(0, 0.05, len(at)), still)[:, None]
+    found = still_of(samples.astype(np.float32), ["x"], rate)
+    limit = limits_between([found], ["x"])
+    off = machine_off([limit], windows(samples, 2 ** round(np.log2(2 * rate))))
+    half = len(off) // 2
+    assert found.share == pytest.approx(0.5, abs=0.02)
+    assert (off[:half].sum(), off[half + 1 :].all()) == (0, True)

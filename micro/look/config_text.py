@@ -16,15 +16,14 @@ from micro.datasets.prepare import prepare
 from micro.detection.rates import alarms_by_design, counts_for
 from micro.detection.threshold import least_rate
 from micro.errors import MicroError
-from micro.look.suggest import NAMED, VIBRATION, Suggestion
+from micro.look.still import MOTION, VIBRATION, seconds_of
+from micro.look.suggest import NAMED, Suggestion
 from micro.look.survey import Survey
 from micro.look.surveyed import Surveyed
 from micro.support.c_names import as_identifier
 from micro.support.toml_text import toml_of
 from micro.support.wording import DAY, HOUR, counted, listed
 
-# Above this rate in Hz signals are taken for vibration or sound, above the other for motion, else for slow process data.
-FAST, MOTION = VIBRATION, 10.0
 # A run needs some such number of windows.
 FEWEST_WINDOWS = 60
 # The fraction of windows that is trained on; the fewest steps of an epoch, where windows are enough; and steps after which
@@ -116,7 +115,7 @@ def window_of(survey: Survey) -> int:
     """Samples of a window: of vibration a tenth of a second, of motion two seconds, of slow data 32; but enough windows, and
     none longer than the longest stretch of each label."""
     rate = survey.rate or 1.0
-    wanted = 2.0 * rate if MOTION <= rate < FAST else 0.1 * rate if rate >= FAST else 32.0
+    wanted = seconds_of(rate) * rate if rate >= MOTION else 32.0
     rows = sum(file.rows for file in survey.files)
     most = min(2 * rows / FEWEST_WINDOWS, min(file.rows for file in survey.files), 4096)
     words = {word for file in survey.files for word in file.stretches}
@@ -173,14 +172,14 @@ def _incomplete(survey: Survey) -> list[str]:
 
 
 def _is_raw(survey: Survey, suggestion: Suggestion) -> bool:
-    return suggestion.task != "anomaly" and MOTION <= (survey.rate or 0.0) < FAST
+    return suggestion.task != "anomaly" and MOTION <= (survey.rate or 0.0) < VIBRATION
 
 
 def _features(survey: Survey, suggestion: Suggestion, window: int) -> list[str]:
     rate = survey.rate or 1.0
     if _is_raw(survey, suggestion):
         kind, why = '"raw"', "samples as they are, for the convolutional students below"
-    elif rate >= FAST:
+    elif rate >= VIBRATION:
         kind, why = '"spectrum"', 'for vibration and sound; ["spectrum", "envelope", "moments"] for bearings'
     else:
         kind, why = '"statistics"', "mean, deviation, least, most and mean step of each channel"

@@ -75,7 +75,7 @@ def standing(files: Sequence[Surveyed], columns: Sequence[str]) -> list[str]:
         f"the machine probably stands still in a part of {len(parts)} of {counted(len(files), 'file')}, "
         f"{percent(still.share)} of {file.name}: the RMS of the samples without their mean, there and elsewhere, is {levels}"
     )
-    limit = limits_between([still for _, still in found], channels)
+    limit = limits_between([still for _, still in found], channels, [name for name in used if name not in channels])
     if limit is None:
         return [f"{said}; no limit of detect.off_rms is between these levels in all files"]
     return [

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-# Parts of a file whose level is measured: this long in seconds, but so many a file at least, of so many rows each at least.
-SECONDS, FEWEST, LEAST_ROWS = 0.1, 32, 8
-# Below this rate in Hz files are of slow process data, whose samples move little in machines that run too.
-SLOWEST = 10.0
+# The lowest rates in Hz of what is taken for vibration, and for motion. Below that files are of slow process data, whose
+# samples move little in machines that run too.
+VIBRATION, MOTION = 500.0, 10.0
+# Parts of a file whose level is measured: as long as a window, but so many a file at least, of so many rows each at least.
+FEWEST, LEAST_ROWS = 32, 8
 # How many times louder a machine that runs is at least, how far apart the levels of one that stands are at most, and the
 # fraction of parts between the two, in which it starts or stops.
 LOUDER, STEADY, BETWEEN = 5.0, 2.0, 0.1
@@ -54,12 +55,15 @@ class Still:
         return name in self.levels and self.levels[name].standing is not None
 
 
-def limits_between(found: Sequence[Still], names: Sequence[str]) -> float | dict[str, float] | None:
+def limits_between(
+    found: Sequence[Still], names: Sequence[str], others: Sequence[str] = ()
+) -> float | dict[str, float] | None:
     """A limit between the level of the machine that stands and the lowest of one that runs, over all files.
 
     Args:
         found: Of each file.
-        names: Of all channels, of which some tell.
+        names: Of channels of which some tell.
+        others: Of further channels that a run takes, which have no limit: one number would be theirs too.
 
     Returns: One number where all channels tell and it suits them; else one by the name of those that tell; None where no
         limit suits all files.
@@ -69,7 +73,7 @@ def limits_between(found: Sequence[Still], names: Sequence[str]) -> float | dict
     if not told:
         return None
     highest, lowest = max(both[0] for both in told.values()), min(both[1] for both in told.values())
-    if len(told) == len(names) and STEADY * highest < lowest:
+    if not others and len(told) == len(names) and STEADY * highest < lowest:
         return _between(highest, lowest)
     return {name: _between(*both) for name, both in told.items()}
 
@@ -90,6 +94,11 @@ def _between(highest: float, lowest: float) -> float:
     return rounded if highest < rounded < lowest else middle
 
 
+def seconds_of(rate: float) -> float:
+    """Seconds of a window, at a rate in Hz of vibration or of motion."""
+    return 0.1 if rate >= VIBRATION else 2.0
+
+
 def still_of(samples: np.ndarray, names: Sequence[str], rate: float | None) -> Still | None:
     """Whether a file has stretches in which its samples hardly move, and others.
 
@@ -98,7 +107,7 @@ def still_of(samples: np.ndarray, names: Sequence[str], rate: float | None) -> S
         names: Of the channels.
         rate: In Hz, None where it is not known.
 
-    Returns: None for a file that is too short to say, or of slow process data.
+    Returns: None for a file that is too short to say, or of slow process data. Parts without values count as neither.
 
     Examples:
         >>> from micro.look.still import still_of
@@ -108,29 +117,37 @@ def still_of(samples: np.ndarray, names: Sequence[str], rate: float | None) -> S
         >>> found.share, round(found.levels["x"].running, 1), round(found.levels["x"].standing, 2)
         (0.5, 1.0, 0.01)
     """
-    if rate is not None and rate < SLOWEST:
+    if rate is not None and rate < MOTION:
         return None
-    size = max(LEAST_ROWS, min(len(samples) // FEWEST, math.ceil(SECONDS * rate) if rate else len(samples)))
+    size = max(LEAST_ROWS, min(len(samples) // FEWEST, math.ceil(seconds_of(rate) * rate) if rate else len(samples)))
     if len(samples) // size < FEWEST:
         return None
     levels = _levels(samples, size)
-    found = [(place, quiet) for place in range(len(names)) if (quiet := _quiet(levels[:, place])) is not None]
+    known = [np.isfinite(levels[:, place]) for place in range(len(names))]
+    found = {place: quiet for place in range(len(names)) if (quiet := _quiet_known(levels[:, place])) is not None}
     if not found:
-        return Still(0.0, {name: _running(levels[:, place]) for place, name in enumerate(names)})
+        return Still(0.0, _by_name(names, lambda place: _running(levels[known[place], place])))
     # The channel that tells most says when; those that agree with it tell as well.
-    _, still = max(found, key=lambda each: _louder(levels[:, each[0]], each[1]))
-    tells = [place for place, quiet in found if (quiet == still).mean() >= AGREED]
-    return Still(
-        float(still.mean()),
-        {
-            name: _both(levels[:, place], still) if place in tells else _running(levels[~still, place])
-            for place, name in enumerate(names)
-        },
-    )
+    first = max(found, key=lambda place: _louder(levels[known[place], place], found[place][known[place]]))
+    still = found[first]
+
+    def of_channel(place: int) -> Levels | None:
+        both = known[place] & known[first]
+        if place in found and both.any() and (found[place] == still)[both].mean() >= AGREED and still[both].any():
+            return _both(levels[both, place], still[both])
+        return _running(levels[both & ~still, place])
+
+    return Still(float(still[known[first]].mean()), _by_name(names, of_channel))
+
+
+def _by_name(names: Sequence[str], of_channel: Callable[[int], Levels | None]) -> dict[str, Levels]:
+    """Levels of those channels that have values."""
+    found = ((name, of_channel(place)) for place, name in enumerate(names))
+    return {name: levels for name, levels in found if levels is not None}
 
 
 def _levels(samples: np.ndarray, size: int) -> np.ndarray:
-    """The RMS of the mean-free samples of each part of that many rows, (parts, channels); 0 where there is no value."""
+    """The RMS of the mean-free samples of each part of that many rows, (parts, channels); NaN where there are hardly values."""
     parts = len(samples) // size
     made = np.zeros((parts, samples.shape[1]))
     step = max(1, ROWS // size)
@@ -139,10 +156,22 @@ def _levels(samples: np.ndarray, size: int) -> np.ndarray:
         for place in range(samples.shape[1]):
             held = samples[first * size : end * size, place].astype(np.float64).reshape(end - first, size)
             valid = np.isfinite(held)
+            enough = valid.sum(axis=1) >= LEAST_ROWS // 2
             count = np.maximum(1, valid.sum(axis=1))
             mean = np.where(valid, held, 0.0).sum(axis=1) / count
             apart = np.where(valid, held - mean[:, None], 0.0)
-            made[first:end, place] = np.sqrt((apart * apart).sum(axis=1) / count)
+            made[first:end, place] = np.where(enough, np.sqrt((apart * apart).sum(axis=1) / count), np.nan)
+    return made
+
+
+def _quiet_known(levels: np.ndarray) -> np.ndarray | None:
+    """As `_quiet`, of a channel of which some parts are NaN: these are not quiet."""
+    known = np.isfinite(levels)
+    quiet = _quiet(levels[known]) if known.sum() >= FEWEST else None
+    if quiet is None:
+        return None
+    made = np.zeros(len(levels), bool)
+    made[known] = quiet
     return made
 
 
@@ -190,7 +219,9 @@ def _louder(levels: np.ndarray, still: np.ndarray) -> float:
     return both.running / max(both.standing or 0.0, SILENCE * SILENCE * both.running)
 
 
-def _running(levels: np.ndarray) -> Levels:
+def _running(levels: np.ndarray) -> Levels | None:
+    if not len(levels):
+        return None
     return Levels(float(np.quantile(levels, 0.05)), float(np.median(levels)))
 
 

@@ -14,13 +14,12 @@ from micro.datasets.find import matches, placed
 from micro.look.given import NOTHING, ContradictionError, Given
 from micro.look.naming import FAULT, classes_of, is_faulty, is_healthy, names_a_fault
 from micro.look.remarks import speeds, standing
+from micro.look.still import VIBRATION
 from micro.look.survey import Survey
 from micro.support.wording import listed
 
 # Labels that mean healthy.
 HEALTHY_LABELS = ("0", "false", "normal", "healthy", "good", "ok", "io", "baseline", "none", "gut", "no fault")
-# The lowest rate in Hz of what is taken for vibration.
-VIBRATION = 500.0
 # Names that a sentence lists.
 NAMED = 6
 

@@ -163,7 +163,8 @@ def _read(
             config = _reading_of(columns, dialects.get(path))
             read = read_contents(path, config)
             each = _surveyed(name, path, read, config, columns, path in drawn)
-            found.append(replace(each, flags=flags_of(read, config.label_columns, given)))
+            still = still_of(read.samples, read.channels, sample_rate if each.rate is None else each.rate)
+            found.append(replace(each, flags=flags_of(read, config.label_columns, given), still=still))
             remarks += [f"{name}: {said}" for said in read.unread]
         except (MicroError, ValueError) as error:
             if given.reading and _reads_otherwise(path):
@@ -296,9 +297,9 @@ def _surveyed(name: str, path: Path, read: Contents, config: TableData, columns:
     kept = [place for place, each in enumerate(channels) if each is not target]
     curves = tuple(envelope(read.samples[:, place]) for place in kept[:MOST_CHANNELS]) if drawn else ()
     own = tuple(channels[place] for place in kept)
-    still = still_of(read.samples, read.channels, rate)
-    made = Surveyed(name, path, len(read.samples), rate, gaps, own, labels, target=target, stretches=stretches)
-    return replace(made, curves=curves, still=still)
+    return Surveyed(
+        name, path, len(read.samples), rate, gaps, own, labels, target=target, stretches=stretches, curves=curves
+    )
 
 
 def _stretches(labels: np.ndarray, words: Sequence[str]) -> dict[str, int]:
