@@ -1,12 +1,18 @@
 """The studio takes sound from a microphone: a real browser whose microphone plays a file."""
 
 import io
+import json
+import shutil
 
 import numpy as np
 import pytest
+import soundfile
 from pages_in_browser import chromium
 from scipy.io import wavfile
 from studio_client import serving
+
+from micro.studio.sound import sound_rate
+from micro.studio.workspace import Workspace
 
 By = pytest.importorskip("selenium.webdriver.common.by", reason="selenium is not installed").By
 ui = pytest.importorskip("selenium.webdriver.support.ui", reason="selenium is not installed")
@@ -20,7 +26,12 @@ def hum(rng, seconds, rate, tone=TONE):
 
 
 @pytest.fixture(scope="module")
-def browser(tmp_path_factory):
+def downloads(tmp_path_factory):
+    return tmp_path_factory.mktemp("downloads")
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory, downloads):
     played = tmp_path_factory.mktemp("sound") / "tone.wav"
     wavfile.write(played, 48_000, hum(np.random.default_rng(1), 20, 48_000))
     words = (
@@ -28,7 +39,7 @@ def browser(tmp_path_factory):
         "--use-fake-device-for-media-stream",
         f"--use-file-for-fake-audio-capture={played}",
     )
-    with chromium(words=words) as driver:
+    with chromium(downloads, words) as driver:
         yield driver
 
 
@@ -89,6 +100,90 @@ def test_sound_of_the_microphone_is_recorded_as_it_is_under_a_label(browser, tmp
         assert [path.parent.name for path in kept] == list(rates)
         for path, rate in zip(kept, rates.values()):
             require_tone(path.read_bytes(), rate)
+
+
+@pytest.mark.slow
+def test_a_recording_whose_set_was_deleted_meanwhile_can_be_saved(browser, downloads, tmp_path):
+    uploads = tmp_path / "studio/uploads"
+    with serving(tmp_path / "studio") as client:
+        client.enter()
+        client.post("/api/recordings", {"name": "fan"})
+        browser.get(f"http://127.0.0.1:{client.port}/?token={client.token}")
+        browser.get(f"http://127.0.0.1:{client.port}/live?name=fan")
+        # What no file may be called is another name in the list too.
+        browser.find_element(By.ID, "label").send_keys("../worn: 2*")
+        record(browser, "sound-state", 1)
+        item = wait(browser, lambda driver: driver.find_elements(By.CSS_SELECTOR, "#sounds li"))[0].text
+        (kept,) = uploads.rglob("*.wav")
+        assert item.startswith(f"fan/{kept.relative_to(uploads / 'fan').as_posix()}, ")
+        shutil.rmtree(uploads / "fan")
+        record(browser, "sound-state", 1)
+        problem = wait(browser, lambda driver: driver.find_element(By.ID, "problem").text)
+        assert problem == "there are no recordings 'fan'"
+        link = browser.find_element(By.CSS_SELECTOR, "#sound-state a")
+        link.click()
+        saved = downloads / link.get_attribute("download")
+        wait(browser, lambda driver: saved.is_file() and saved.stat().st_size)
+        require_tone(saved.read_bytes(), RATE)
+
+
+@pytest.mark.slow
+def test_a_recording_ends_at_its_longest_and_says_so_and_keys_are_enough(browser, tmp_path):
+    listens = """
+        const [rate, longest, tell] = arguments;
+        const told = [];
+        import("/static/microphone.js").then(async ({ listen }) => {
+            const one = await listen(rate, (...words) => told.push(words), longest);
+            setTimeout(async () => tell([told, (await one.stop()).size]), 4000);
+        });
+    """
+    with serving(tmp_path / "studio") as client:
+        browser.get(f"http://127.0.0.1:{client.port}/?token={client.token}")
+        browser.get(f"http://127.0.0.1:{client.port}/live?name=fan")
+        assert "at most ten minutes at a time" in browser.find_element(By.CSS_SELECTOR, "main").text
+        told, size = browser.execute_async_script(listens, RATE, 1.2)
+        assert [full for *_, full in told] == [False, False, True]
+        assert 1.2 <= told[-1][0] < 1.25
+        assert size == 44 + 2 * round(told[-1][0] * RATE)
+        button, state = browser.find_element(By.ID, "microphone"), browser.find_element(By.ID, "sound-state")
+        button.send_keys(" ")
+        wait(browser, lambda driver: state.text.endswith("of full scale"))
+        # Who types stops it by the same key, and is not read the level twice a second.
+        assert browser.switch_to.active_element == button
+        assert state.get_attribute("aria-live") == "off"
+        leaves = "const leave = new Event('beforeunload', { cancelable: true }); return dispatchEvent(leave)"
+        assert browser.execute_script(leaves) is False
+        browser.switch_to.active_element.send_keys(" ")
+        wait(browser, lambda driver: driver.find_elements(By.CSS_SELECTOR, "#sounds li"))
+        assert state.get_attribute("aria-live") is None
+
+
+@pytest.mark.parametrize(
+    ("subtype", "channels", "name", "rate"),
+    [
+        ("PCM_16", ["c0"], "a.wav", RATE),
+        ("PCM_16", ["c0"], "a.flac", RATE),
+        ("PCM_24", ["c0"], "a.wav", None),
+        ("FLOAT", ["c0"], "a.wav", None),
+        ("PCM_16", ["c0", "c1"], "a.wav", None),
+        ("PCM_16", ["c0"], "a.npy", None),
+    ],
+)
+def test_a_run_takes_the_microphone_where_its_sound_has_counts_of_16_bits(tmp_path, subtype, channels, name, rate):
+    """Samples count as files have them: a microphone's would be 32,768 times too loud for a run that learned from floats."""
+    space = Workspace(tmp_path).make()
+    folder, run = space.uploads / "fan/healthy", space.runs / "fan"
+    folder.mkdir(parents=True)
+    run.mkdir()
+    soundfile.write(folder / "a.wav", np.zeros((RATE, len(channels))), RATE, subtype=subtype, format="WAV")
+    if name.endswith("flac"):
+        soundfile.write(folder / name, np.zeros((RATE, len(channels))), RATE, subtype=subtype)
+    config = {"data": {"folder": str(space.uploads / "fan")}}
+    (run / "manifest.json").write_text(json.dumps({"config": config, "data": {f"healthy/{name}": ""}}))
+    report = {"data": {"channels": channels, "sample_rate": float(RATE), "sources": []}}
+    assert sound_rate(space, "fan", report) == rate
+    (folder / name).unlink(missing_ok=True)
+    assert sound_rate(space, "fan", report) is None
 
 
 @pytest.mark.slow

@@ -156,8 +156,12 @@ def scoring(run: str | None, scores: str | None, say: Callable[[str], None]) -> 
 
 def _require_writable(path: Path) -> None:
     """A file can be made there, before anything is recorded."""
+    if path.exists():
+        if not os.access(path, os.W_OK):
+            raise click.ClickException(f"{path} cannot be written: it is there already, and protected from writing")
+        return
     above = next(each for each in path.absolute().parents if each.exists())
-    if not above.is_dir() or not os.access(path if path.exists() else above, os.W_OK):
+    if not above.is_dir() or not os.access(above, os.W_OK):
         raise click.ClickException(f"{path} cannot be written: {above} is no folder that can be written to")
 
 

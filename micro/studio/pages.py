@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import jinja2
@@ -17,6 +17,7 @@ from micro.errors import MicroError
 from micro.firmware.boards import BOARDS
 from micro.runs.assessment.words import ARENA, MEANINGS, METRIC_NAMES
 from micro.studio import configs, jobs, live, outcome, record, recordings, runs
+from micro.studio.sound import sound_rate
 from micro.studio.threshold import why_fixed
 from micro.studio.workspace import Workspace, checked_name
 from micro.targets.boards import all_boards
@@ -24,8 +25,6 @@ from micro.targets.boards import all_boards
 Handler = Callable[[Request], Awaitable[Response]]
 # Runs and jobs that a page lists, the newest; runs that are compared at a time.
 MOST_LISTED, MOST_COMPARED = 500, 6
-# Samples a second that a browser takes from a microphone.
-LEAST_SOUND, MOST_SOUND = 8_000, 96_000
 
 
 def page_routes(space: Workspace) -> list[Route]:
@@ -213,18 +212,9 @@ def _run(space: Workspace, request: Request) -> tuple[str, dict[str, Any]]:
         "sets": recordings.all_sets(space),
         "score": outcome.scores_of(space, name, "new"),
         "boards": BOARDS,
-        "sound_rate": _sound_rate(report),
+        "sound_rate": sound_rate(space, name, report),
         "has_threshold": why_fixed(report) is None and (space.runs / name / "calibration.csv").is_file(),
     }
-
-
-def _sound_rate(report: Mapping[str, Any]) -> int | None:
-    """Samples a second of a run that learned from a file of one channel of sound, where a browser gives them; else None."""
-    data = report.get("data")
-    rate = data.get("sample_rate") if isinstance(data, dict) and data.get("channels") == ["c0"] else None
-    if not isinstance(rate, int | float) or not LEAST_SOUND <= rate <= MOST_SOUND or rate != int(rate):
-        return None
-    return int(rate)
 
 
 def _live(space: Workspace, request: Request) -> tuple[str, dict[str, Any]]:

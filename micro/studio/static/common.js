@@ -39,6 +39,7 @@ export const post = async (path, body = {}) =>
 // Run what a button starts: the button waits, and what went wrong is said.
 export async function guarded(button, work) {
   problem("");
+  const focused = button && document.activeElement === button;
   if (button) button.disabled = true;
   try {
     return await work();
@@ -47,6 +48,8 @@ export async function guarded(button, work) {
     return null;
   } finally {
     if (button) button.disabled = false;
+    // A button that waits loses the focus, and whoever types would have to look for it.
+    if (focused && document.activeElement === document.body) button.focus({ preventScroll: true });
   }
 }
 
@@ -86,15 +89,17 @@ export const percent = (fraction) => (fraction === null || fraction === undefine
 
 export const short = (value) => (value === null || value === undefined ? "–" : Number(value.toPrecision(4)).toLocaleString("en", { maximumSignificantDigits: 4 }));
 
-// Send files one after another into a set of recordings; `tell` gets the fraction and the name of each.
+// Send files one after another into a set of recordings; `tell` gets the fraction and the name of each. Gives their paths there.
 export async function upload(name, files, tell) {
   const total = files.reduce((sum, each) => sum + each.file.size, 0) || 1;
+  const kept = [];
   let sent = 0;
   for (const { file, path } of files) {
     tell(sent / total, path);
     const query = new URLSearchParams({ path });
-    await answer(await fetch(`/api/recordings/${encodeURIComponent(name)}/file?${query}`, { method: "PUT", body: file }));
+    kept.push((await answer(await fetch(`/api/recordings/${encodeURIComponent(name)}/file?${query}`, { method: "PUT", body: file }))).path);
     sent += file.size;
   }
   tell(1, "");
+  return kept;
 }

@@ -75,8 +75,7 @@ if (job) {
     const set = known ? name : (await post("/api/recordings", { name })).name;
     if (!known) one("sets").append(made("option", { value: set }));
     one("name").value = set;
-    const path = label ? `${label}/${file.name}` : file.name;
-    await upload(set, [{ file, path }], () => {});
+    const [path] = await upload(set, [{ file, path: label ? `${label}/${file.name}` : file.name }], () => {});
     one("sounds").prepend(made("li", {}, made("a", { href: `/recordings/${encodeURIComponent(set)}` }, `${set}/${path}`), `, ${((file.size - 44) / 2 / rate).toFixed(1)} s`));
   });
 }

@@ -1,11 +1,12 @@
 // Sound of this computer's microphone, as a WAV file of one channel and 16 bits.
-import { guarded } from "./common.js";
+import { guarded, made } from "./common.js";
 
 // The rates that browsers resample to, and the longest recording, in seconds, which is kept in memory until it ends.
 export const [LEAST_RATE, MOST_RATE, MOST_SECONDS] = [8000, 96000, 600];
 
-// Listen until `stop` is called, which gives the file; `tell` gets the seconds so far and the highest sample of the last of them.
-export async function listen(rate, tell) {
+// Listen until `stop` is called, which gives the file, or for the longest time; `tell` gets the seconds so far, the highest
+// sample of the last of them, and whether these are all.
+export async function listen(rate, tell, longest = MOST_SECONDS) {
   if (!Number.isInteger(rate) || rate < LEAST_RATE || rate > MOST_RATE) {
     throw new Error(`A browser records ${LEAST_RATE} to ${MOST_RATE} samples a second, not ${rate}.`);
   }
@@ -18,27 +19,29 @@ export async function listen(rate, tell) {
     throw new Error(error.name === "NotFoundError" ? "There is no microphone." : `The browser gives no microphone: ${error.message || error.name}.`);
   }
   const close = () => stream.getTracks().forEach((track) => track.stop());
-  const context = new AudioContext({ sampleRate: rate });
   const blocks = [];
-  let count = 0, peak = 0;
+  let context, count = 0, peak = 0;
   try {
+    context = new AudioContext({ sampleRate: rate });
     await context.audioWorklet.addModule("/static/samples.worklet.js");
     const node = new AudioWorkletNode(context, "samples", { numberOfOutputs: 0, channelCount: 1, channelCountMode: "explicit" });
     node.port.onmessage = ({ data }) => {
-      if (count >= MOST_SECONDS * rate) return;
+      if (count >= longest * rate) return;
       blocks.push(data);
       const before = Math.floor((2 * count) / rate);
       count += data.length;
       for (const sample of data) peak = Math.max(peak, Math.abs(sample));
-      if (Math.floor((2 * count) / rate) === before) return;
-      tell(count / rate, peak);
+      const full = count >= longest * rate;
+      if (full) close();
+      else if (Math.floor((2 * count) / rate) === before) return;
+      tell(count / rate, peak, full);
       peak = 0;
     };
     context.createMediaStreamSource(stream).connect(node);
     await context.resume();
   } catch (error) {
     close();
-    await context.close();
+    await context?.close();
     throw new Error(`The browser does not record ${rate} samples a second: ${error.message || error.name}.`);
   }
   return {
@@ -54,11 +57,18 @@ export async function listen(rate, tell) {
 // A button that records, and ends the recording where it is pressed again; `rate` is asked at the beginning, `done` gets the file.
 export function recorder(button, rate, state, done) {
   const says = button.textContent;
+  const stay = (event) => event.preventDefault(); // asks before the page is left, with which a recording ends
   let recording = null;
-  const level = (seconds, peak) => (state.textContent = `${seconds.toFixed(1)} s, peaks at ${(100 * peak).toFixed(1)} % of full scale`);
+  const level = (seconds, peak, full) => {
+    if (recording === null) return; // what came on while it ended
+    // Not read out twice a second, but where it ends.
+    state.setAttribute("aria-live", full ? "polite" : "off");
+    state.textContent = full ? `${seconds.toFixed(0)} s, the longest recording: it has ended, stop it to keep it` : `${seconds.toFixed(1)} s, peaks at ${(100 * peak).toFixed(1)} % of full scale`;
+  };
   button.addEventListener("click", () => guarded(button, async () => {
     if (recording === null) {
       recording = await listen(rate(), level);
+      addEventListener("beforeunload", stay);
       button.textContent = "Stop recording";
       return;
     }
@@ -66,8 +76,23 @@ export function recorder(button, rate, state, done) {
     recording = null;
     button.textContent = says;
     state.textContent = "";
-    await done(await ended.stop());
+    state.removeAttribute("aria-live");
+    try {
+      await kept(await ended.stop(), state, done);
+    } finally {
+      removeEventListener("beforeunload", stay);
+    }
   }));
+}
+
+// What is not taken, as its set was deleted meanwhile or the studio has ended, can be saved as a file.
+async function kept(file, state, done) {
+  try {
+    await done(file);
+  } catch (error) {
+    state.append(" ", made("a", { href: URL.createObjectURL(file), download: file.name }, `Save ${file.name}`));
+    throw error;
+  }
 }
 
 function wav(blocks, count, rate) {
