@@ -127,27 +127,43 @@ def test_a_recording_whose_set_was_deleted_meanwhile_can_be_saved(browser, downl
         require_tone(saved.read_bytes(), RATE)
 
 
+# Listens for 4 s, and has the microphone unplugged after so many.
+LISTENS = """
+    const [rate, longest, unplugged, tell] = arguments;
+    const told = [], devices = navigator.mediaDevices, own = devices.getUserMedia.bind(devices);
+    let track;
+    devices.getUserMedia = async (wanted) => {
+        const stream = await own(wanted);
+        [track] = stream.getTracks();
+        return stream;
+    };
+    import("/static/microphone.js").then(async ({ listen }) => {
+        const one = await listen(rate, (...words) => told.push(words), longest);
+        delete devices.getUserMedia;
+        if (unplugged) setTimeout(() => track.dispatchEvent(new Event("ended")), 1000 * unplugged);
+        setTimeout(async () => tell([told, (await one.stop()).size]), 4000);
+    });
+"""
+
+
 @pytest.mark.slow
 def test_a_recording_ends_at_its_longest_and_says_so_and_keys_are_enough(browser, tmp_path):
-    listens = """
-        const [rate, longest, tell] = arguments;
-        const told = [];
-        import("/static/microphone.js").then(async ({ listen }) => {
-            const one = await listen(rate, (...words) => told.push(words), longest);
-            setTimeout(async () => tell([told, (await one.stop()).size]), 4000);
-        });
-    """
     with serving(tmp_path / "studio") as client:
         browser.get(f"http://127.0.0.1:{client.port}/?token={client.token}")
         browser.get(f"http://127.0.0.1:{client.port}/live?name=fan")
         assert "at most ten minutes at a time" in browser.find_element(By.CSS_SELECTOR, "main").text
-        told, size = browser.execute_async_script(listens, RATE, 1.2)
-        assert [full for *_, full in told] == [False, False, True]
+        told, size = browser.execute_async_script(LISTENS, RATE, 1.2, 0)
+        assert [why for *_, why in told] == ["", "", "the longest recording"]
         assert 1.2 <= told[-1][0] < 1.25
+        assert size == 44 + 2 * round(told[-1][0] * RATE)
+        told, size = browser.execute_async_script(LISTENS, RATE, 600, 2)
+        assert ["" for _ in told[:-1]] + ["the microphone is gone"] == [why for *_, why in told]
         assert size == 44 + 2 * round(told[-1][0] * RATE)
         button, state = browser.find_element(By.ID, "microphone"), browser.find_element(By.ID, "sound-state")
         button.send_keys(" ")
         wait(browser, lambda driver: state.text.endswith("of full scale"))
+        browser.execute_cdp_cmd("HeapProfiler.collectGarbage", {})
+        wait(browser, lambda driver: float(state.text.split(" s,")[0]) > 2)
         # Who types stops it by the same key, and is not read the level twice a second.
         assert browser.switch_to.active_element == button
         assert state.get_attribute("aria-live") == "off"

@@ -5,7 +5,7 @@ import { guarded, made } from "./common.js";
 export const [LEAST_RATE, MOST_RATE, MOST_SECONDS] = [8000, 96000, 600];
 
 // Listen until `stop` is called, which gives the file, or for the longest time; `tell` gets the seconds so far, the highest
-// sample of the last of them, and whether these are all.
+// sample of the last of them, and why there will be no more, "" while there are.
 export async function listen(rate, tell, longest = MOST_SECONDS) {
   if (!Number.isInteger(rate) || rate < LEAST_RATE || rate > MOST_RATE) {
     throw new Error(`A browser records ${LEAST_RATE} to ${MOST_RATE} samples a second, not ${rate}.`);
@@ -20,24 +20,32 @@ export async function listen(rate, tell, longest = MOST_SECONDS) {
   }
   const close = () => stream.getTracks().forEach((track) => track.stop());
   const blocks = [];
-  let context, count = 0, peak = 0;
+  let context, source, over = false, count = 0, peak = 0;
+  const end = (why) => {
+    over = true;
+    close();
+    tell(count / rate, peak, why);
+  };
   try {
     context = new AudioContext({ sampleRate: rate });
     await context.audioWorklet.addModule("/static/samples.worklet.js");
     const node = new AudioWorkletNode(context, "samples", { numberOfOutputs: 0, channelCount: 1, channelCountMode: "explicit" });
     node.port.onmessage = ({ data }) => {
-      if (count >= longest * rate) return;
+      if (over) return;
       blocks.push(data);
       const before = Math.floor((2 * count) / rate);
       count += data.length;
       for (const sample of data) peak = Math.max(peak, Math.abs(sample));
-      const full = count >= longest * rate;
-      if (full) close();
-      else if (Math.floor((2 * count) / rate) === before) return;
-      tell(count / rate, peak, full);
-      peak = 0;
+      if (count >= longest * rate) end("the longest recording");
+      else if (Math.floor((2 * count) / rate) > before) {
+        tell(count / rate, peak, "");
+        peak = 0;
+      }
     };
-    context.createMediaStreamSource(stream).connect(node);
+    // Not on `close`, but where the microphone is unplugged or taken away.
+    for (const track of stream.getTracks()) track.addEventListener("ended", () => end("the microphone is gone"));
+    source = context.createMediaStreamSource(stream);
+    source.connect(node);
     await context.resume();
   } catch (error) {
     close();
@@ -47,6 +55,7 @@ export async function listen(rate, tell, longest = MOST_SECONDS) {
   return {
     async stop() {
       close();
+      source.disconnect(); // held until here, as browsers collect a source that nothing refers to
       await context.close();
       if (!count) throw new Error("The microphone gave no sample.");
       return wav(blocks, count, rate);
@@ -59,11 +68,11 @@ export function recorder(button, rate, state, done) {
   const says = button.textContent;
   const stay = (event) => event.preventDefault(); // asks before the page is left, with which a recording ends
   let recording = null;
-  const level = (seconds, peak, full) => {
+  const level = (seconds, peak, why) => {
     if (recording === null) return; // what came on while it ended
     // Not read out twice a second, but where it ends.
-    state.setAttribute("aria-live", full ? "polite" : "off");
-    state.textContent = full ? `${seconds.toFixed(0)} s, the longest recording: it has ended, stop it to keep it` : `${seconds.toFixed(1)} s, peaks at ${(100 * peak).toFixed(1)} % of full scale`;
+    state.setAttribute("aria-live", why ? "polite" : "off");
+    state.textContent = why ? `${seconds.toFixed(1)} s, ${why}: stop it to keep it` : `${seconds.toFixed(1)} s, peaks at ${(100 * peak).toFixed(1)} % of full scale`;
   };
   button.addEventListener("click", () => guarded(button, async () => {
     if (recording === null) {
