@@ -70,3 +70,13 @@ def test_a_file_that_is_written_otherwise_says_how(tmp_path):
     (tmp_path / "other.csv").write_text("\n".join(lines()).replace(",", ";") + "\n")
     said = json.loads(invoke("look", tmp_path / "*.csv", "--sample-rate", "100", "--json").stdout)
     assert "(separator = ';', not ','): write all files alike, or look at it by itself" in said["unread"][0]
+
+
+def test_a_column_without_values_at_first_is_not_said_to_be_empty_throughout(tmp_path):
+    """A sensor that was switched on late: more than the first rows is not known of it yet."""
+    rows = [f"{n % 7 + 0.5},{n % 5 + 0.5 if n >= 500 else ''}" for n in range(1000)]
+    (tmp_path / "a.csv").write_text("\n".join(["x,late", *rows]) + "\n")
+    result = invoke("look", tmp_path / "a.csv", "--sample-rate", "100")
+    said = " ".join(result.stdout.split())
+    assert "column 'late' is left out, as it is empty in the first " in said
+    assert "rows; where it has values later on, name it in columns" in said

@@ -20,6 +20,7 @@ from micro.datasets.clock import EPOCH
 from micro.datasets.contents import counts_rows
 from micro.datasets.time_words import ELAPSED, TIME_WORDS, unit_in
 from micro.look.dialect import Dialect, setting
+from micro.support.wording import counted
 
 LABEL_WORDS = re.compile(
     r"(?i)^(label|labels|class|state|status|condition|activity|fault|anomaly|failure|zustand)$|[_ ](label|class)$"
@@ -172,7 +173,10 @@ def channels_of(dialect: Dialect, time: str | None, label: str | None) -> tuple[
                 f"holds text such as {example[:20]!r}; where it is a label, say --label-column {shlex.quote(name)}"
             )
         elif not len(finite(values)):
-            left[name] = "is empty"
+            # Of a longer file no more is known yet: a sensor may have been switched on later.
+            left[name] = (
+                f"is empty in the first {counted(len(values), 'row')}; where it has values later on, name it in columns"
+            )
         elif INDEX_WORDS.search(name) and len(values) > 2 and counts_rows(finite(values)):
             left[name] = "counts the rows"
         elif TIME_WORDS.search(name) and _restarts(finite(values)):
