@@ -71,11 +71,8 @@ def assembled(
         own = {"machine": machine, "inside": _inside(folder, path)}
         source = (replaced or {}).get(template, template)
         around[path.format(name=name)] = render(source, {**whole, **own}, FOLDER).encode()
-    # Examples read no speed, for modes or for bands in orders.
-    plain = not context.get("modes") and not context.get("speed_channel")
-    if plain and context["stage"] not in ("predictor", "benchmark"):
-        examples = layout.cameras if context.get("image_size") else layout.examples
-        around |= {f"examples/{file}": render(f"examples/{file}.j2", whole, FOLDER).encode() for file in examples}
+    for file in context.get("examples", ()):
+        around[f"examples/{file}"] = render(f"examples/{file}.j2", whole, FOLDER).encode()
     if context.get("tachometer") and board == "zephyr":
         file = "sensor_zephyr_tachometer.c"
         around[f"examples/{file}"] = render(f"examples/{file}.j2", whole, FOLDER).encode()
