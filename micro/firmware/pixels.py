@@ -6,11 +6,13 @@ from typing import Any
 
 from micro.signal import AnyFrontEnd
 
-# A camera's pictures by their names in esp32-camera, with rows and columns: a model's are made of the first that has as many.
+# A camera's pictures by their names in esp32-camera since version 2.0, with rows and columns: a model's pictures are made of
+# the first that has as many.
 FRAMES = (
     ("FRAMESIZE_96X96", 96, 96),
     ("FRAMESIZE_240X240", 240, 240),
-    ("FRAMESIZE_320X320", 320, 320),
+    ("FRAMESIZE_QVGA", 240, 320),
+    ("FRAMESIZE_CIF", 296, 400),
     ("FRAMESIZE_VGA", 480, 640),
     ("FRAMESIZE_SVGA", 600, 800),
     ("FRAMESIZE_XGA", 768, 1024),

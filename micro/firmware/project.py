@@ -205,6 +205,7 @@ def project_files(
         **_pace(firmware, paces),
     }
     context["examples"] = _examples(BOARDS[board], context)
+    context["tachometers"] = BOARDS[board].tachometers if firmware.tachometer else ()
     common = COMMON
     if forward:
         inputs = firmware.newest(np.zeros((1, *firmware.front_end.shape), np.int8)).size
