@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -134,10 +135,9 @@ def calibration_stops(folder: Path) -> list[np.ndarray]:
     if (folder / STOPS).is_file():
         for name, window in _rows(folder / STOPS, "keeps no stops"):
             stops.setdefault(name, []).append(int(window))
-    names = [row[0] for row in _rows(folder / SCORES, NO_SCORES)]
+    windows = Counter(row[0] for row in _rows(folder / SCORES, NO_SCORES))
     return [
-        np.searchsorted(np.sort(stops.get(name, [])), np.arange(names.count(name)), side="right")
-        for name in dict.fromkeys(names)
+        np.searchsorted(np.sort(stops.get(name, [])), np.arange(count), side="right") for name, count in windows.items()
     ]
 
 
