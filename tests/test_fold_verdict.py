@@ -331,6 +331,9 @@ def test_where_false_alarms_are_inconclusive_no_table_shows_a_rate_of_them():
     report = detected((0, 80), (0, 90), (0, 100), asked=0.001)
     verdict, html = judge(report), page_of(report)
     assert verdict.grade == "inconclusive"
+    (over,) = (reason.says for reason in verdict.reasons if reason.says.startswith("over 3 folds"))
+    assert "AUC" in over
+    assert "false alarms" not in over
     models = html.partition("<h2>Models compared</h2>")[2].partition("</table>")[0]
     assert models.count("<td>inconclusive</td>") == 4  # as many models
     assert "0.5000" not in models

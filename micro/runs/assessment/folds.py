@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from micro.config import Task
+from micro.runs.assessment.detector import false_alarms_of
 from micro.runs.assessment.pooled import lost, pooled
 from micro.runs.assessment.words import METRIC_NAMES, percent
 from micro.runs.fold_parts import FoldReport, merged, weighted
@@ -137,8 +138,14 @@ class Figure:
 
 
 def _figures(folds: Sequence[FoldReport], whole: RunReport) -> Iterator[Figure]:
-    """The figures of the int8 student that are known, that by which folds are compared first."""
+    """The figures of the int8 student that are known, that by which folds are compared first.
+
+    A rate of false alarms is none where too few healthy windows were tested to tell it.
+    """
+    alarms = false_alarms_of(whole)
     for metric, lower in OF_FOLDS.get(whole.task, ((whole.metric, False),)):
+        if metric == "false_alarm_rate" and alarms is not None and not alarms.decides:
+            continue
         pairs = [(fold, fold.models["student_int8"].get(metric)) for fold in folds]
         known = tuple((fold, value) for fold, value in pairs if value is not None)
         over_all = whole.deployed.get(metric)
