@@ -23,6 +23,7 @@ from micro.runs.baseline import (
     calibration_by_mode,
     calibration_features,
     calibration_files,
+    calibration_octaves,
     calibration_sessions,
     named_by_mode,
 )
@@ -235,6 +236,22 @@ def test_summaries_are_those_of_the_runs_thresholds_or_refused(run, recalibrated
         done = invoke("monitor", run, log, *WORDS)
         assert (done.exit_code, done.stderr.count("\n")) == (2, 1)
         assert "give the run that the device's parameters are from" in done.stderr
+
+
+def test_levels_of_samples_are_kept_of_the_modes_that_stay(run, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(run, folder)
+    kept = named_by_mode(run)
+    rows = [f"{name},{mode},{mode}.5,{n}" for mode in kept for n, name in enumerate(kept[mode])]
+    (folder / "calibration_octaves.csv").write_text("\n".join(["session,mode,level 0,crossings 0", *rows]) + "\n")
+    log = written(tmp_path / "log.csv", {0: moved(run, 0), 1: calibration_by_mode(run)[1][:SESSIONS]})
+    once = micro.recalibrate(folder, micro.monitor(folder, log, **OPTIONS), tmp_path / "once")
+    assert calibration_octaves(once, 0) is None
+    assert (calibration_octaves(once, 1) == calibration_octaves(folder, 1)).all()
+    assert micro.monitor(once, sent(tmp_path / "sent.cbor", once), **OPTIONS).advice == "steady"
+    later = written(tmp_path / "later.csv", {0: calibration_by_mode(once)[0], 1: moved(run, 1)})
+    twice = micro.recalibrate(once, micro.monitor(once, later, **OPTIONS), tmp_path / "twice")
+    assert not (twice / "calibration_octaves.csv").exists()
 
 
 def test_summaries_are_compared_where_the_first_mode_was_never_recorded(run, tmp_path):
