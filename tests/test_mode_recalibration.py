@@ -14,6 +14,8 @@ from support import invoke
 import micro
 from micro.datasets import rig
 from micro.detection.detector import with_modes
+from micro.detection.summary import summarized
+from micro.emission.parameters import made_for_of
 from micro.errors import RunError
 from micro.monitoring import FARTHEST
 from micro.runs.baseline import (
@@ -21,6 +23,7 @@ from micro.runs.baseline import (
     calibration_by_mode,
     calibration_features,
     calibration_files,
+    calibration_octaves,
     calibration_sessions,
     named_by_mode,
 )
@@ -28,6 +31,7 @@ from micro.runs.finished import read_run
 from micro.runs.firmware import load_firmware
 from micro.runs.mode_report import ModeReport
 from micro.runs.run_report import RunReport
+from micro.support.files import sha256
 
 RANGES = micro.Ranges("rpm", (600.0, 900.0, 1500.0, 3000.0), off_below=50.0)
 OPTIONS = {"every": 6, "recent": 12, "false_alarm_rate": 0.02}
@@ -200,6 +204,76 @@ def test_what_cannot_be_recalibrated_is_refused_by_name(run, recalibrated, tmp_p
     summaries = replace(found, by_mode={name: replace(each, calibration=None) for name, each in found.by_mode.items()})
     with pytest.raises(RunError, match="summaries hold no scores"):
         micro.recalibrate(run, summaries, tmp_path / "none")
+
+
+def sent(path, run, periods=SESSIONS):
+    """What a device with a run's thresholds sends of the windows of its calibration, a summary a period and mode."""
+    firmware, kept, items = load_firmware(run), calibration_by_mode(run), []
+    detector = firmware.decider
+    made_for = made_for_of(firmware.front_end, detector, sha256(firmware.deployed))
+    for period in range(periods):
+        for mode, (threshold, _) in enumerate(detector.modes.thresholds):
+            scores = kept[mode][period % len(kept[mode])] if mode in kept else np.zeros(0)
+            raw = np.round(scores / detector.score.unit).astype(np.int64)
+            more = {"sequence": period, "mode": mode, "modes": np.full(len(raw), mode)}
+            items.append(summarized(raw, [1] * len(raw), threshold, made_for, **more))
+    path.write_bytes(b"".join(each.to_bytes() for each in items))
+    return path
+
+
+def test_summaries_are_those_of_the_runs_thresholds_or_refused(run, recalibrated, tmp_path):
+    _, new, _, _ = recalibrated
+    before, after = sent(tmp_path / "before.cbor", run), sent(tmp_path / "after.cbor", new)
+    both = tmp_path / "both.cbor"
+    both.write_bytes(before.read_bytes() + after.read_bytes())
+    for log in (after, both):
+        found = micro.monitor(new, log, **OPTIONS)
+        assert found.advice == "steady", found.why
+        assert list(found.by_mode) == ["600 to 900", "900 to 1500"]
+        skipped = f"{SESSIONS} summaries with the threshold of before the recalibration were skipped"
+        assert (skipped in found.notes) == (log == both)
+    for log in (after, both):
+        done = invoke("monitor", run, log, *WORDS)
+        assert (done.exit_code, done.stderr.count("\n")) == (2, 1)
+        assert "give the run that the device's parameters are from" in done.stderr
+
+
+def test_levels_of_samples_are_kept_of_the_modes_that_stay(run, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(run, folder)
+    kept = named_by_mode(run)
+    rows = [f"{name},{mode},{mode}.5,{n}" for mode in kept for n, name in enumerate(kept[mode])]
+    (folder / "calibration_octaves.csv").write_text("\n".join(["session,mode,level 0,crossings 0", *rows]) + "\n")
+    log = written(tmp_path / "log.csv", {0: moved(run, 0), 1: calibration_by_mode(run)[1][:SESSIONS]})
+    once = micro.recalibrate(folder, micro.monitor(folder, log, **OPTIONS), tmp_path / "once")
+    assert calibration_octaves(once, 0) is None
+    assert (calibration_octaves(once, 1) == calibration_octaves(folder, 1)).all()
+    assert micro.monitor(once, sent(tmp_path / "sent.cbor", once), **OPTIONS).advice == "steady"
+    later = written(tmp_path / "later.csv", {0: calibration_by_mode(once)[0], 1: moved(run, 1)})
+    twice = micro.recalibrate(once, micro.monitor(once, later, **OPTIONS), tmp_path / "twice")
+    assert not (twice / "calibration_octaves.csv").exists()
+
+
+def test_summaries_are_compared_where_the_first_mode_was_never_recorded(run, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(run, folder)
+    report, kept = RunReport.read(run), named_by_mode(run)
+    modes = report.detector.modes
+    rows = [report.by_mode[n].model_copy(update={"name": name}) for n, name in zip((2, 0, 1), RANGES.names)]
+    later = replace(report.detector, modes=replace(modes, thresholds=[modes.thresholds[n] for n in (2, 0, 1)]))
+    changes = {"detector": later, "by_mode": tuple(rows)}
+    (folder / "report.json").write_bytes(report.model_copy(update=changes).to_bytes())
+    means = [calibration_features(run, mode=mode) for mode in kept]
+    names = [name for mode in kept for name in kept[mode]]
+    scores = [each for mode in kept for each in kept[mode].values()]
+    places = [mode + 1 for mode in kept for _ in kept[mode]]
+    columns = tuple(range(means[0].shape[1]))
+    files = calibration_files(Calibration(names, scores, columns, np.concatenate(means), tuple(places)))
+    for file, content in files.items():
+        (folder / file).write_bytes(content)
+    found = micro.monitor(folder, sent(tmp_path / "sent.cbor", folder), **OPTIONS)
+    assert found.advice == "steady", found.why
+    assert list(found.by_mode) == ["900 to 1500", "1500 to 3000"]
 
 
 # Statuses and scores by the parameters that were compiled in, or by those of a record behind the first byte.

@@ -424,3 +424,9 @@ def test_speed_is_asked_for_where_there_are_modes_and_refused_elsewhere():
         )
     with pytest.raises(ValueError, match=r"shape \(4000,\), a value for each sample, got \(3999,\)"):
         decisions(firmware, samples, speed=np.zeros(3999))
+
+
+def test_each_range_has_a_name_of_its_own_however_near_its_edges_lie():
+    assert Ranges("rpm", (600.0, 900.5, 1e6)).names == ("600 to 900.5", "900.5 to 1e+06")
+    assert Ranges("place", (1e6, 1e6 + 1, 1e6 + 2)).names == ("1000000 to 1000001", "1000001 to 1000002")
+    assert Ranges("load", (0.1, 0.1 + 2**-26), resolution=2**-27).names == ("0.1 to 0.10000001",)

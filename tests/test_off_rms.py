@@ -226,6 +226,39 @@ def test_counts_are_compared_with_the_exact_variance(window, seed, level, limit)
         assert bool(off) == (energy // 1 < Fraction(limit) ** 2 * window)
 
 
+def at_the_ends(limit, fixed):
+    """Stretches of samples at the ends of the range: constant, jumping from one to the other, and beside the last count."""
+    if fixed:
+        ends = [(-32768, -32768), (32767, 32767), (-32768, 32767), (-32768, 0), (0, 0)]
+        return np.repeat(np.array(ends, np.int16), 160, axis=0).reshape(-1, 1).repeat(2, axis=1)
+    last = np.float32(MOST_COUNTS / 128 * limit)
+    near = [np.nextafter(last, np.float32(way)) for way in (0, np.inf)]
+    ends = [near[0], -near[0], last, -last, near[1], -near[1], np.float32(3.4e38), np.float32(1e-45), np.float32(-0.0)]
+    return np.repeat(np.array(ends, np.float32), 320).reshape(-1, 1).repeat(2, axis=1)
+
+
+@pytest.mark.parametrize("name", ["float32", "fixed frames", pytest.param("fixed", marks=pytest.mark.slow)])
+def test_counts_of_32_bits_hold_samples_at_the_ends_of_the_range(built, name):
+    firmware, program = built(name)
+    samples = at_the_ends(firmware.decider.off_rms[0], firmware.front_end.arithmetic == "fixed")
+    found = in_c(program, firmware, samples)
+    assert found[:, 0].tolist() == [int(each.status) for each in decisions(firmware, samples)]
+    assert (found[:, 0] == Status.MACHINE_OFF).any()
+    assert (found[:, 0] != Status.MACHINE_OFF).any()
+
+
+def test_windows_too_long_for_sums_of_64_bits_are_refused(tmp_path):
+    frames = {"kind": "mel", "frame": 512, "frame_hop": 512, "window": 2**21, "hop": 2**21}
+    with pytest.raises(ValueError, match=r"float32 of at most 2,097,151 samples, .* got 2,097,152; take a shorter"):
+        config(tmp_path, 0.1, features=frames)
+    config(tmp_path, 0.1, features=frames | {"window": 2**20, "hop": 2**20})
+    config(tmp_path, 0.1, features=frames | {"arithmetic": "fixed", "full_scale": 8.0})
+    made = firmware_of("frames")
+    longer = replace(made.front_end, window=2**21, hop=2**21, frame=512, frame_hop=512)
+    with pytest.raises(ConversionError, match="float32 of at most 2,097,151 samples, and one has 2,097,152"):
+        detector_files(longer, made.scaling, made.decider, read(made.tflite), "00" * 32, "d")
+
+
 def test_the_largest_sums_stay_within_64_bits():
     window = 32768 * 16
     full = np.where(np.arange(window) % 2, 32767, -32768).astype(np.int16).reshape(1, -1, 1)

@@ -36,6 +36,25 @@ def made():
     }
 
 
+@pytest.mark.parametrize("kind", ["picture", "joined", "orders", "modes"])
+def test_a_readme_names_the_examples_that_are_there_and_no_others(kind):
+    own = {"picture": "cameras", "joined": "examples", "modes": "tachometers"}.get(kind)
+    known = {name for board in BOARDS.values() for name in (*board.examples, *board.cameras, *board.tachometers)}
+    firmware = firmwares()[kind]
+    frames = frames_of(firmware.front_end)
+    for name in ("esp-idf", "platformio", "zephyr", "files"):
+        board = BOARDS[name]
+        files = project_files(
+            firmware, frames, "pump", name, "static", image_size=(4, 5) if kind == "picture" else None
+        )
+        there = {path.removeprefix("examples/") for path in files if path.startswith("examples/")}
+        assert there == set(getattr(board, own) if own else ())
+        readme = files["README.md"].decode()
+        assert {each for each in known if f"`{each}`" in readme} == there
+        assert ("`examples/`" in readme) == bool(there)
+        assert (" to be filled in there" in readme) == bool(kind == "joined" and there)
+
+
 def test_every_emitted_file_says_its_license_once_at_the_top(made, tmp_path):
     benchmark = new_benchmark(firmwares()["picture"].tflite, tmp_path / "p", task="kws01")
     files = {str(path): path.read_bytes() for path in benchmark}

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from micro.config.data import TableData, Task
 from micro.config.deployment import DetectConfig
 from micro.config.features import FeaturesConfig
+from micro.detection.limits import MOST_STILL_SAMPLES
 
 
 def require_off_fits(detect: DetectConfig, task: Task, data: object, features: FeaturesConfig, *, learns: bool) -> None:
@@ -35,6 +36,11 @@ def require_off_fits(detect: DetectConfig, task: Task, data: object, features: F
         if unknown is not None:
             raise ValueError(f"detect.off_rms names {unknown!r}, which is not among data.columns")
     if features.arithmetic != "fixed" or features.full_scale is None:
+        if features.window * features.decimate > MOST_STILL_SAMPLES:
+            raise ValueError(
+                f"detect.off_rms is for windows of float32 of at most {MOST_STILL_SAMPLES:,} samples, or their squares do not "
+                f"fit 64 bits, got {features.window * features.decimate:,}; take a shorter window or arithmetic = 'fixed'"
+            )
         return
     for name, limit in limits.items():
         what = f"detect.off_rms{f' of {name!r}' if name else ''} = {limit:g}"

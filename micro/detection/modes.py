@@ -103,10 +103,12 @@ class Ranges:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The ranges in words."""
+        """The ranges in words, each another: with 6 digits, or with as many as tell the edges apart."""
         if not self.edges:
             return (f"{self.off_below:g} and above",)
-        return tuple(f"{low:g} to {high:g}" for low, high in pairwise(self.edges))
+        spelled = ([f"{edge:.{digits}g}" for edge in self.edges] for digits in range(6, 18))
+        edges = next(each for each in spelled if len(set(each)) == len(each))
+        return tuple(f"{low} to {high}" for low, high in pairwise(edges))
 
     def values(self, values: npt.ArrayLike) -> np.ndarray:
         """Values of the column as the firmware is given them: float32, or counts, (n,) float64 of integers or NaN."""

@@ -10,7 +10,8 @@ import numpy as np
 
 from micro.detection.score import real
 
-# Of float32 samples, how many counts the limit is, and the most that a sample has; beyond that the machine is on.
+# Of float32 samples, how many counts the limit is, and the most that a sample has; beyond that the machine is on. Squares of
+# `limits.MOST_STILL_SAMPLES` of these are within 64 bits.
 COUNTS_OF_LIMIT, MOST_COUNTS = 128, 2**21
 # Of int16 samples, the highest limit: no RMS is above it.
 LARGEST_LIMIT = 32768.0

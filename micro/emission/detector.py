@@ -9,6 +9,7 @@ from typing import Any
 
 from micro.detection.commissioning import Commissioning
 from micro.detection.detector import Detector
+from micro.detection.limits import MOST_STILL_SAMPLES
 from micro.detection.modes import NO_THRESHOLD, Modes, Ranges
 from micro.detection.score import CENTRE_BITS
 from micro.detection.standstill import LARGEST_LIMIT
@@ -129,6 +130,10 @@ def _require_possible(
     main = main_front_end(front_end.whole if isinstance(front_end, Hops) else front_end)
     if detector.off_rms and len(detector.off_rms) != main.channels:
         raise ConversionError(f"off_rms has {len(detector.off_rms)} limits, and there are {main.channels} channels")
+    if any(detector.off_rms) and main.arithmetic != "fixed" and main.sensor_window > MOST_STILL_SAMPLES:
+        raise ConversionError(
+            f"off_rms takes windows of float32 of at most {MOST_STILL_SAMPLES:,} samples, and one has {main.sensor_window:,}"
+        )
     highest = max(detector.off_rms, default=0.0)
     if main.arithmetic == "fixed" and highest > LARGEST_LIMIT:
         raise ConversionError(

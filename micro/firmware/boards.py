@@ -21,6 +21,7 @@ class Board:
         cpp: Ending of the names of C++ files.
         examples: Templates of sensors that are read by the platform's own drivers, which go to examples/ and are not compiled.
         cameras: The same of cameras, for models of pictures.
+        tachometers: The same of tachometers, which sensors of a shaft call.
         faster: Where the speed of the serial port is set, for READMEs of what prints much.
     """
 
@@ -32,6 +33,7 @@ class Board:
     cpp: str = ".cc"
     examples: tuple[str, ...] = ()
     cameras: tuple[str, ...] = ()
+    tachometers: tuple[str, ...] = ()
     faster: str = "where your UART is set up"
 
     def files(self, runtime: str) -> dict[str, str]:
@@ -208,6 +210,7 @@ BOARDS = {
             "src/main.c": "zephyr/main.c.j2",
         },
         examples=("sensor_zephyr_accelerometer.c", "accelerometer.overlay"),
+        tachometers=("sensor_zephyr_tachometer.c",),
         faster="with `current-speed` of the console's UART in an overlay",
     ),
     "platformio": Board(

@@ -71,13 +71,7 @@ def assembled(
         own = {"machine": machine, "inside": _inside(folder, path)}
         source = (replaced or {}).get(template, template)
         around[path.format(name=name)] = render(source, {**whole, **own}, FOLDER).encode()
-    # Examples read no speed, for modes or for bands in orders.
-    plain = not context.get("modes") and not context.get("speed_channel")
-    if plain and context["stage"] not in ("predictor", "benchmark"):
-        examples = layout.cameras if context.get("image_size") else layout.examples
-        around |= {f"examples/{file}": render(f"examples/{file}.j2", whole, FOLDER).encode() for file in examples}
-    if context.get("tachometer") and board == "zephyr":
-        file = "sensor_zephyr_tachometer.c"
+    for file in (*context.get("examples", ()), *context.get("tachometers", ())):
         around[f"examples/{file}"] = render(f"examples/{file}.j2", whole, FOLDER).encode()
     return _apart([{f"{folder}/{path}": content for path, content in emitted.items()}, around])
 

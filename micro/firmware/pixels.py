@@ -6,17 +6,28 @@ from typing import Any
 
 from micro.signal import AnyFrontEnd
 
-# A camera's pictures by their names in esp32-camera, and the longest side of a model's pictures that each is taken for.
-FRAMES = (("FRAMESIZE_96X96", 96), ("FRAMESIZE_240X240", 240), ("FRAMESIZE_320X320", 320), ("FRAMESIZE_VGA", 480))
-# Up to this side two of them fit the RAM inside a chip.
-LARGEST_INSIDE = 96
+# A camera's pictures by their names in esp32-camera since version 2.0, with rows and columns: a model's pictures are made of
+# the first that has as many.
+FRAMES = (
+    ("FRAMESIZE_96X96", 96, 96),
+    ("FRAMESIZE_240X240", 240, 240),
+    ("FRAMESIZE_QVGA", 240, 320),
+    ("FRAMESIZE_CIF", 296, 400),
+    ("FRAMESIZE_VGA", 480, 640),
+    ("FRAMESIZE_SVGA", 600, 800),
+    ("FRAMESIZE_XGA", 768, 1024),
+    ("FRAMESIZE_UXGA", 1200, 1600),
+)
+# Two of these fit the RAM inside a chip.
+INSIDE = "FRAMESIZE_96X96"
 
 
 def pixels_context(front_end: AnyFrontEnd, image_size: tuple[int, int] | None) -> dict[str, Any]:
-    """What templates are given of pictures, whose samples are pixels."""
+    """What templates are given of pictures, whose samples are pixels; `frame` is None where no camera's picture is as large."""
     if image_size is None:
         return {"image_size": None}
-    frame, side = next((each for each in FRAMES if max(image_size) <= each[1]), FRAMES[-1])
+    height, width = image_size
+    frame = next((name for name, rows, columns in FRAMES if height <= rows and width <= columns), None)
     white = (
         255.0 if front_end.full_scale is None or front_end.arithmetic != "fixed" else 255 * 32768 / front_end.full_scale
     )
@@ -25,6 +36,6 @@ def pixels_context(front_end: AnyFrontEnd, image_size: tuple[int, int] | None) -
         "channels": front_end.channels,
         "white": white,
         "frame": frame,
-        "small": side <= LARGEST_INSIDE,
+        "small": frame == INSIDE,
         "unit": f"brightness from 0 (black) to {white:g}",
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -25,7 +25,7 @@ from micro.emission.summary import PERIOD, summary_files
 from micro.emission.tachometer import tachometer_files
 from micro.emission.vibration import vibration_files
 from micro.errors import RunError
-from micro.firmware.boards import BOARDS, MACHINES
+from micro.firmware.boards import BOARDS, MACHINES, Board
 from micro.firmware.diagnosis import diagnosis_context, require_room
 from micro.firmware.exchangeable import REAL_TIME, require_exchangeable
 from micro.firmware.expected import expected
@@ -202,9 +202,10 @@ def project_files(
     context |= {
         "exchangeable": exchangeable,
         **pixels_context(firmware.front_end, image_size),
-        "examples": BOARDS[board].cameras if image_size else BOARDS[board].examples,
         **_pace(firmware, paces),
     }
+    context["examples"] = _examples(BOARDS[board], context)
+    context["tachometers"] = BOARDS[board].tachometers if firmware.tachometer else ()
     common = COMMON
     if forward:
         inputs = firmware.newest(np.zeros((1, *firmware.front_end.shape), np.int8)).size
@@ -305,6 +306,13 @@ def _context(
         "faster": layout.faster,
         "pins": firmware.sensor_channels or front_end.channels,
     }
+
+
+def _examples(board: Board, context: Mapping[str, Any]) -> tuple[str, ...]:
+    """Sensors of examples/ that a project can take: they read no speed, for modes or for bands in orders."""
+    if context["image_size"]:
+        return board.cameras if context["frame"] else ()
+    return () if context.get("modes") or context["speed_channel"] else board.examples
 
 
 def _pace(firmware: Firmware, paces: Sequence[RealTime | str]) -> dict[str, Any]:

@@ -73,8 +73,8 @@ def monitor_summaries(run: MonitoredRun, path: Path, options: Options, seed: int
         return _compared(run, path, own, _with_itself(path, own, options, rate), options, seed)
     modes = detector.modes
     if modes is None:
-        known, recalibrated = _known(run), run.report.recalibrated()
-        compared = _with_run(path, read, detector, run.sessions, known, run.rate, recalibrated=recalibrated)
+        own = _with_threshold(path, read, detector.threshold, recalibrated=run.report.recalibrated())
+        compared = _with_run(own, detector, run.sessions, _known(run), run.rate)
         return _compared(run, path, read, compared, options, seed)
     shared: Options = {**options, "false_alarm_rate": options["false_alarm_rate"] / max(1, len(run.by_mode))}
     found: dict[str, Monitoring | str] = {}
@@ -84,10 +84,11 @@ def monitor_summaries(run: MonitoredRun, path: Path, options: Options, seed: int
         how = OfMode(run.report.trained_threshold_of(mode) or 0.0, trouble)
         alarm, clear = modes.thresholds[mode]
         part, name = of_mode(read, mode), modes.ranges.names[mode]
+        # Summaries of one mode that another run's thresholds made are of no use for all modes.
+        own = _with_threshold(path, part, alarm, recalibrated=run.report.recalibrated(mode))
         of = replace(detector, threshold=alarm, clear_threshold=clear, modes=None, off_rms=())
         try:
-            known = _known(run, mode)
-            compared = _with_run(path, part, of, sessions, known, run.rate, recalibrated=run.report.recalibrated(mode))
+            compared = _with_run(own, of, sessions, _known(run, mode), run.rate)
             found[name] = _compared(run, path, part, compared, shared, seed + mode, how)
         except DataError as error:
             found[name] = str(error)
@@ -98,8 +99,11 @@ def monitor_summaries(run: MonitoredRun, path: Path, options: Options, seed: int
 
 def _inputs(run: MonitoredRun) -> int | None:
     """How many int8 inputs the run keeps means of."""
-    known = _known(run, 0 if run.modes else None)[0]
-    return None if known is None else known.shape[1]
+    if not (run.folder / FEATURES).is_file():
+        return None
+    # The first operating mode may have no windows in the calibration.
+    mode = next(iter(run.by_mode), None) if run.modes else None
+    return calibration_features(run.folder, mode=mode).shape[1]
 
 
 def _known(run: MonitoredRun, mode: int | None = None) -> tuple[np.ndarray | None, np.ndarray | None]:
@@ -206,33 +210,36 @@ def _seen(
     )
 
 
-def _with_run(
-    path: Path,
-    read: Summaries,
-    detector: Detector,
-    sessions: Sequence[np.ndarray],
-    known: tuple[np.ndarray | None, np.ndarray | None],
-    rate: float,
-    *,
-    recalibrated: bool,
-) -> _Compared:
-    """Summaries and the run's calibration; those of before a recalibration are left out."""
+def _with_threshold(path: Path, read: Summaries, threshold: int, *, recalibrated: bool) -> Summaries:
+    """Those with the threshold of the run, or of a mode of it, whose notes say that those of before a recalibration are left
+    out; DataError where others remain."""
     each, notes = list(read.each), []
     starts = set(read.starts)
-    former = next((n for n, one in enumerate(each) if one.threshold == detector.threshold), len(each))
+    former = next((n for n, one in enumerate(each) if one.threshold == threshold), len(each))
     if former and recalibrated and former < len(each):
         notes.append(
             f"{counted_summaries(former)} with the threshold of before the recalibration {was(former)} skipped"
         )
         each, starts = each[former:], {place - former for place in starts}
-    other = next((one for one in each if one.threshold != detector.threshold), None)
+    other = next((one for one in each if one.threshold != threshold), None)
     if other is not None:
         raise DataError(
-            f"{path}: summary {other.sequence} has the threshold {other.threshold}, and the run {detector.threshold}; give the "
+            f"{path}: summary {other.sequence} has the threshold {other.threshold}, and the run {threshold}; give the "
             "run that the device's parameters are from"
         )
+    return Summaries(tuple(each), tuple(sorted(starts)), tuple(notes))
+
+
+def _with_run(
+    own: Summaries,
+    detector: Detector,
+    sessions: Sequence[np.ndarray],
+    known: tuple[np.ndarray | None, np.ndarray | None],
+    rate: float,
+) -> _Compared:
+    """Summaries of a run's threshold, and its calibration."""
     block = int(np.median([len(scores) for scores in sessions]))
-    periods, more = periods_of(each, starts, block, off=any(detector.off_rms) and detector.modes is None)
+    periods, more = periods_of(own.each, set(own.starts), block, off=any(detector.off_rms) and detector.modes is None)
     integers = [
         np.minimum(in_units(scores, detector.score.unit), LARGEST).round().astype(np.int64) for scores in sessions
     ]
@@ -241,7 +248,7 @@ def _with_run(
         more.append(
             "levels of the samples are not compared: the run keeps none of its calibration, as it was recalibrated or is older"
         )
-    return _Compared(Periods(reference, *known), integers, periods, detector.threshold, rate, (*notes, *more))
+    return _Compared(Periods(reference, *known), integers, periods, detector.threshold, rate, (*own.notes, *more))
 
 
 def _with_itself(path: Path, read: Summaries, options: Options, rate: float) -> _Compared:

@@ -25,8 +25,8 @@ Moved = Mapping[int, tuple[Threshold, Calibration]]
 
 def changes_by_mode(
     folder: Path, report: RunReport, clear_threshold: float, monitoring: Monitoring, figures: Sequence[str]
-) -> tuple[dict[str, Any], Calibration]:
-    """What changes in a run's report where modes of it are recalibrated, and the calibration that it keeps then.
+) -> tuple[dict[str, Any], Calibration, frozenset[int]]:
+    """What changes in a run's report where modes of it are recalibrated, the calibration that it keeps then, and these modes.
 
     Modes whose advice is 'recalibrate' get new thresholds; the others keep their own and their calibration.
 
@@ -60,7 +60,7 @@ def changes_by_mode(
         "by_mode": rows,
         "verdict": None,
     }
-    return changes, _kept(folder, moved)
+    return changes, _kept(folder, moved), frozenset(moved)
 
 
 def _moved(folder: Path, report: RunReport, monitoring: Monitoring) -> Moved:

@@ -12,7 +12,7 @@ from micro.emission import emit
 from micro.errors import RunError
 from micro.monitoring.mode_recalibration import changes_by_mode
 from micro.monitoring.result import Monitoring
-from micro.runs.baseline import FEATURES, OCTAVES, STOPS, Calibration, calibration_files
+from micro.runs.baseline import FEATURES, OCTAVES, STOPS, Calibration, calibration_files, octaves_without
 from micro.runs.finished import read_run
 from micro.runs.lock import settled
 from micro.runs.parameters_file import PARAMETERS, parameters_record
@@ -60,9 +60,10 @@ def recalibrate(run_folder: str | Path, monitoring: Monitoring, out: str | Path)
     folder, out = Path(run_folder), Path(out)
     report, config = read_run(folder)
     threshold: Threshold | None = None
+    modes: frozenset[int] | None = None
     if report.detector is not None and report.detector.modes is not None:
         clear = config.detect.clear_threshold
-        changes, calibration = changes_by_mode(folder, report, clear, monitoring, OF_FORMER_THRESHOLD)
+        changes, calibration, modes = changes_by_mode(folder, report, clear, monitoring, OF_FORMER_THRESHOLD)
     else:
         former, threshold, calibration = _detector_and_threshold(folder, report, monitoring)
         settings = config.detect.model_dump(exclude={"false_alarm_rate", "method"})
@@ -77,7 +78,7 @@ def recalibrate(run_folder: str | Path, monitoring: Monitoring, out: str | Path)
         raise RunError(f"{out} exists; choose another folder for the recalibrated run")
     with made_whole(settled(out)) as staged:
         shutil.copytree(folder, staged, dirs_exist_ok=True)
-        _write(staged, report.model_copy(update=changes), config.firmware.name, threshold, calibration)
+        _write(staged, report.model_copy(update=changes), config.firmware.name, threshold, calibration, modes)
     return out
 
 
@@ -104,14 +105,23 @@ def _detector_and_threshold(
     return report.detector, monitoring.recalibrated, monitoring.calibration
 
 
-def _write(staged: Path, report: RunReport, name: str, threshold: Threshold | None, calibration: Calibration) -> None:
-    """Replace what depends on the threshold in a copy of a run; the header has that of all operating modes together, which
-    stays."""
+def _write(
+    staged: Path,
+    report: RunReport,
+    name: str,
+    threshold: Threshold | None,
+    calibration: Calibration,
+    modes: frozenset[int] | None,
+) -> None:
+    """Replace what depends on the threshold, or on those of some operating modes, in a copy of a run; the header has that of
+    all modes together, which stays."""
     if threshold is not None:
         emit(staged / "student_int8.tflite", staged / "firmware", name, constants={"threshold": threshold.value})
+    octaves = None if modes is None else octaves_without(staged, modes)
     for file in (FEATURES, OCTAVES, STOPS):
         (staged / file).unlink(missing_ok=True)
-    for file, content in calibration_files(calibration).items():
+    kept = {} if octaves is None else {OCTAVES: octaves}
+    for file, content in (calibration_files(calibration) | kept).items():
         write_bytes(staged / file, content)
     write_bytes(staged / "report.json", report.to_bytes())
     record = parameters_record(staged)

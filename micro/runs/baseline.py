@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -99,12 +100,21 @@ def calibration_files(calibration: Calibration) -> dict[str, bytes]:
 def calibration_octaves(folder: Path, mode: int | None = None) -> np.ndarray | None:
     """Levels and crossings of the samples of a run's calibration sessions, (sessions, 2 * octaves); None of a run without.
 
-    With `mode` of the sessions with windows of that operating mode, and of these windows.
+    With `mode` of the sessions with windows of that operating mode, and of these windows; None of one that was recalibrated.
     """
     if not (folder / OCTAVES).is_file():
         return None
-    rows = _rows(folder / OCTAVES, "keeps no levels")
-    return np.array([row[1:] if mode is None else row[2:] for row in _of_mode(rows, mode)], float)
+    rows = _of_mode(_rows(folder / OCTAVES, "keeps no levels"), mode)
+    return np.array([row[1:] if mode is None else row[2:] for row in rows], float) if rows else None
+
+
+def octaves_without(folder: Path, modes: Container[int]) -> bytes | None:
+    """The file of levels and crossings of a run with operating modes, without some of these; None where nothing is left."""
+    if not (folder / OCTAVES).is_file():
+        return None
+    header, *rows = _rows(folder / OCTAVES, "keeps no levels", header=True)
+    kept = [row for row in rows if int(row[1]) not in modes] if header[1] == "mode" else []
+    return _table(header, kept) if kept else None
 
 
 def _of_mode(rows: list[list[str]], mode: int | None) -> list[list[str]]:
@@ -134,10 +144,9 @@ def calibration_stops(folder: Path) -> list[np.ndarray]:
     if (folder / STOPS).is_file():
         for name, window in _rows(folder / STOPS, "keeps no stops"):
             stops.setdefault(name, []).append(int(window))
-    names = [row[0] for row in _rows(folder / SCORES, NO_SCORES)]
+    windows = Counter(row[0] for row in _rows(folder / SCORES, NO_SCORES))
     return [
-        np.searchsorted(np.sort(stops.get(name, [])), np.arange(names.count(name)), side="right")
-        for name in dict.fromkeys(names)
+        np.searchsorted(np.sort(stops.get(name, [])), np.arange(count), side="right") for name, count in windows.items()
     ]
 
 
