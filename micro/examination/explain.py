@@ -199,8 +199,15 @@ def _by_summands(
         mean = float(scores[places].mean())
         times, modes = _against(limits, [scored[place] for place in places.tolist()])
         ends = ends_of_span(one, scored)
-        of = (shares, by_channel(shares), one.number, one.reports, times, modes)
-        found.append(Explained(one.what, *ends, len(places), mean, 0.0, *of))
+        found.append(
+            Explained(
+                *(one.what, *ends, len(places), mean, 0.0, shares, by_channel(shares)),
+                number=one.number,
+                reports=one.reports,
+                times=times,
+                modes=modes,
+            )
+        )
     over_time = np.where(judged[:, None], parts, np.nan)
     return Explanation(
         str(given.folder),
