@@ -18,7 +18,7 @@ from micro.detection.labeler import Labeler
 from micro.detection.recognizer import Recognizer
 from micro.errors import RunError
 from micro.examination.labeled import LEARNS
-from micro.examination.stretches import chosen, ends_of_span, spans_of
+from micro.examination.stretches import Span, chosen, ends_of_span, spans_of
 from micro.runs.run_report import RunReport
 from micro.runs.score_files import Scored, ToScore, ends_of, read_to_score, score_read
 from micro.runs.score_words import not_judged
@@ -194,20 +194,8 @@ def _by_summands(
     limits = _limits(given.report)
     found = []
     for one in chosen(spans_of(reports, scored), scored, next(iter(given.paths)), at):
-        places = one.places
-        shares = shares_of(_named(names), parts[places].mean(axis=0), usual, signed[places].sum(axis=0))
-        mean = float(scores[places].mean())
-        times, modes = _against(limits, [scored[place] for place in places.tolist()])
-        ends = ends_of_span(one, scored)
-        found.append(
-            Explained(
-                *(one.what, *ends, len(places), mean, 0.0, shares, by_channel(shares)),
-                number=one.number,
-                reports=one.reports,
-                times=times,
-                modes=modes,
-            )
-        )
+        mine = parts[one.places].mean(axis=0), usual, signed[one.places].sum(axis=0)
+        found.append(_of_span(one, scored, shares_of(_named(names), *mine), limits))
     over_time = np.where(judged[:, None], parts, np.nan)
     return Explanation(
         str(given.folder),
@@ -221,6 +209,20 @@ def _by_summands(
         alarm,
         over_time,
         notes,
+    )
+
+
+def _of_span(one: Span, scored: Sequence[Scored], shares: tuple[Share, ...], limits: Mapping[str, float]) -> Explained:
+    """A stretch whose scores are sums, by its features' shares."""
+    windows = [scored[place] for place in one.places.tolist()]
+    mean = float(np.mean([window.score for window in windows if window.score is not None]))
+    times, modes = _against(limits, windows)
+    return Explained(
+        *(one.what, *ends_of_span(one, scored), len(windows), mean, 0.0, shares, by_channel(shares)),
+        number=one.number,
+        reports=one.reports,
+        times=times,
+        modes=modes,
     )
 
 
