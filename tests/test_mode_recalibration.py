@@ -186,7 +186,7 @@ def test_what_cannot_be_recalibrated_is_refused_by_name(run, recalibrated, tmp_p
         tmp_path / "far.csv", {0: moved(run, 0), 1: [9 * each for each in calibration_by_mode(run)[1][:SESSIONS]]}
     )
     for log, says in (
-        (few, "mode 900 to 1500 has too few windows in the log for a recalibration"),
+        (few, "mode 900 to 1500 was not compared, and a recalibration takes all"),
         (far, "nothing to recalibrate: retrain: mode 900 to 1500"),
     ):
         done = invoke("monitor", run, log, *WORDS, "--recalibrate", tmp_path / "none", "--page", tmp_path / "page.html")

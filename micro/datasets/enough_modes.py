@@ -9,6 +9,7 @@ import numpy as np
 
 from micro.config import Config
 from micro.datasets.pieces import Parts, Piece
+from micro.detection.drift import FEWEST_CALIBRATION
 from micro.detection.threshold import fewest_scores
 from micro.errors import DataError
 from micro.support.wording import are, counted
@@ -26,6 +27,13 @@ def with_known_modes(parts: Parts, config: Config) -> Parts:
     counts = np.bincount(held, minlength=parts.ranges.count)
     needed = fewest_scores(config.detect.false_alarm_rate, config.detect.method)
     few = [mode for mode in range(parts.ranges.count) if counts[mode] < needed]
+    alone = _of_one_recording(parts.calibration, [n for n in range(parts.ranges.count) if n not in few])
+    for mode, origin in alone.items():
+        note = (
+            f"healthy windows held out for mode {parts.ranges.names[mode]} are of one recording alone, {origin}: `keras-kd monitor` "
+            f"will not compare that mode, as a comparison takes {FEWEST_CALIBRATION} or more; record it in more."
+        )
+        parts = replace(parts, notes=(*parts.notes, note))
     if not few:
         return parts
     named = ", ".join(f"{parts.ranges.names[mode]} has {counts[mode]}" for mode in few)
@@ -46,6 +54,15 @@ def with_known_modes(parts: Parts, config: Config) -> Parts:
         lost = sum(len(each.values) for each in before) - sum(len(each.values) for each in after)
         unjudged = replace(unjudged, unknown=unjudged.unknown + lost)
     return replace(parts, calibration=held_out, test=tested, notes=(*parts.notes, note), unjudged=unjudged)
+
+
+def _of_one_recording(calibration: Sequence[Piece], modes: Sequence[int]) -> dict[int, str]:
+    """Of those modes the ones whose calibration is from fewer recordings than a log is compared with, and from which."""
+    origins = {
+        mode: {each.origin for each in calibration if each.modes is not None and np.any(each.modes == mode)}
+        for mode in modes
+    }
+    return {mode: min(own) for mode, own in origins.items() if len(own) < FEWEST_CALIBRATION}
 
 
 def _without(one: Piece, few: Sequence[int]) -> Piece:

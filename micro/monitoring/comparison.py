@@ -17,7 +17,7 @@ from micro.monitoring.learned_log import compare_learned
 from micro.monitoring.log import AnyLog, Log, ModesLog, read_log
 from micro.monitoring.mode_findings import OfMode, of_modes, trouble_of_all
 from micro.monitoring.result import Monitoring, Options, monitoring_of
-from micro.monitoring.run import MonitoredRun, monitored_run, require_sessions
+from micro.monitoring.run import MonitoredRun, monitored_run, require_calibration, require_sessions
 from micro.monitoring.seen import Seen, bounds_in, in_bins, of_scores, of_test
 from micro.monitoring.summaries import holds_summaries
 from micro.runs.baseline import Calibration, calibration_features
@@ -104,6 +104,7 @@ def _by_mode(run: MonitoredRun, path: str | Path, log: ModesLog, options: Option
                 raise read
             if read is None:
                 raise DataError(f"{path} has no windows of it")
+            require_calibration(len(reference))
             read, known = _read(path, read, reference, every, recalibrated=run.report.recalibrated(mode))
             if known:
                 same = _nothing_new(run.report, threshold, read, reference, every, trouble)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from micro.detection.detector import Detector
+from micro.detection.drift import FEWEST_CALIBRATION
 from micro.detection.learned_record import LearnedRecord
 from micro.emission.parameters import made_for_of
 from micro.errors import DataError, RunError
@@ -106,6 +107,15 @@ def _record(run: MonitoredRun, path: Path) -> LearnedRecord:
     except OSError as error:
         raise DataError(f"{path}: {error.strerror}") from None
     return LearnedRecord.from_bytes(content, made_for)
+
+
+def require_calibration(count: int) -> None:
+    """DataError where an operating mode's calibration is of too few sessions for any comparison."""
+    if count < FEWEST_CALIBRATION:
+        raise DataError(
+            f"the run's calibration has {counted(count, 'session')} of it, and a comparison takes {FEWEST_CALIBRATION} or more: "
+            "record the healthy machine in this mode in more recordings, and train again"
+        )
 
 
 def require_sessions(path: str | Path, count: int, every: int, first: int = 0) -> None:
