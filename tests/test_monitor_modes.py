@@ -40,7 +40,7 @@ def test_a_mode_whose_calibration_is_of_one_recording_is_not_compared_and_the_ot
 
 def test_a_run_says_of_which_modes_the_calibration_is_of_one_recording(tmp_path):
     folder = recorded(tmp_path)
-    says = "are of one recording alone, {}: `keras-kd monitor` will not compare that mode"
+    says = "are of one recording alone, {}: `keras-kd monitor` will not compare it"
     assert not any(says[:24] in note for note in prepare(config(folder)).notes)
     (folder / "ok2.csv").unlink()
     notes = prepare(config(folder)).notes
