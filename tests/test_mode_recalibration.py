@@ -231,7 +231,7 @@ def test_summaries_are_those_of_the_runs_thresholds_or_refused(run, recalibrated
         assert found.advice == "steady", found.why
         assert list(found.by_mode) == ["600 to 900", "900 to 1500"]
         skipped = f"{SESSIONS} summaries with the threshold of before the recalibration were skipped"
-        assert (skipped in found.notes) == (log == both)
+        assert (f"mode 600 to 900: {skipped}" in found.notes) == (log == both)
     for log in (after, both):
         done = invoke("monitor", run, log, *WORDS)
         assert (done.exit_code, done.stderr.count("\n")) == (2, 1)

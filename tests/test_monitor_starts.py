@@ -46,4 +46,4 @@ def test_a_log_that_a_run_was_recalibrated_on_in_stretches_is_known_when_its_sta
     assert _places_of(whole.sessions, stretches.sessions[1:]) == (0, 3)
     assert _places_of(whole.sessions, stretches.sessions[2:]) == (1, 3)
     assert _places_of(whole.sessions, whole.sessions[2:5]) == (2, 5)
-    assert _places_of(whole.sessions, [np.array([1.0])]) is None
+    assert _places_of(whole.sessions, [np.array([99.0])]) is None

@@ -40,12 +40,11 @@ def monitor(
     """Compare a device's log of scores with those that a run's threshold was calibrated on.
 
     The log is summaries that a device sends home, one CBOR map behind the other, each compared as a session is. Or it is a CSV
-    file with a header, or JSON lines, with a row a window: `score` in real units, or `raw_score` in the
-    device's integers; `session`, the start of the machine that the window belongs to. Without sessions each
-    restart of the device, which prints the header again, begins one; where restarts are too few for a check, they are cut into
-    stretches as long as calibration's. Rows
-    without a score are sensor faults, and counted. Columns `f0`, `f1`, ... are the model's int8 input features; any of them
-    will do, and they show drift that leaves the scores alone.
+    file with a header, or JSON lines, with a row a window: `score` in real units, or `raw_score` in the device's integers;
+    `session`, the start of the machine that the window belongs to. Without sessions each restart of the device, which
+    prints the header again, begins one; where restarts are too few for a check, they are cut into stretches as long as
+    calibration's. Rows without a score are sensor faults, and counted. Columns `f0`, `f1`, ... are the model's int8 input
+    features; any of them will do, and they show drift that leaves the scores alone.
 
     Args:
         false_alarm_rate: Probability that a log like calibration's is ever reported as drifted, over the first thousand checks.
