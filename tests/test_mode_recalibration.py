@@ -138,6 +138,9 @@ def test_the_log_is_steady_with_the_new_thresholds(recalibrated):
     assert invoke("monitor", new, log, *WORDS).exit_code == 0
     with pytest.raises(RunError, match="nothing to recalibrate: steady"):
         micro.recalibrate(new, found, new.parent / "again")
+    (record,) = (new / "firmware").glob("*_parameters.bin")
+    said = json.loads(invoke("show-record", record, "--run", new, "--json").output)
+    assert said["modes"] == list(RANGES.names)
 
 
 def test_recalibrations_of_a_mode_add_up_to_no_more_than_the_limit(run, recalibrated, tmp_path):
