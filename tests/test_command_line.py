@@ -229,6 +229,7 @@ CASES = (
     empty("monitor {folder} {log}", "is not a finished run"),
     wrong("monitor {run} {text}", "text.txt"),
     wrong("monitor {run} {log} --every 2 --recent 2 --recalibrate {tmp}/re", "nothing to recalibrate"),
+    wrong("monitor {run} {log} --every 2 --recent 2 --recalibrate {tmp}/re.bin", "it is the folder of a new run"),
     wrong("monitor {run} {log} --every 0", "0 is not in the range"),
     good("convert {keras} --calibration {npy} --out {tmp}/v --weights per_tensor", "arena_bytes"),
     good("convert {keras} --calibration {npy} --out {tmp}/w --ranges mse --activations int16 --json"),

@@ -138,6 +138,9 @@ def test_the_log_is_steady_with_the_new_thresholds(recalibrated):
     assert invoke("monitor", new, log, *WORDS).exit_code == 0
     with pytest.raises(RunError, match="nothing to recalibrate: steady"):
         micro.recalibrate(new, found, new.parent / "again")
+    (record,) = (new / "firmware").glob("*_parameters.bin")
+    said = json.loads(invoke("show-record", record, "--run", new, "--json").output)
+    assert said["modes"] == list(RANGES.names)
 
 
 def test_recalibrations_of_a_mode_add_up_to_no_more_than_the_limit(run, recalibrated, tmp_path):
@@ -186,7 +189,7 @@ def test_what_cannot_be_recalibrated_is_refused_by_name(run, recalibrated, tmp_p
         tmp_path / "far.csv", {0: moved(run, 0), 1: [9 * each for each in calibration_by_mode(run)[1][:SESSIONS]]}
     )
     for log, says in (
-        (few, "mode 900 to 1500 has too few windows in the log for a recalibration"),
+        (few, "mode 900 to 1500 was not compared, and a recalibration takes all"),
         (far, "nothing to recalibrate: retrain: mode 900 to 1500"),
     ):
         done = invoke("monitor", run, log, *WORDS, "--recalibrate", tmp_path / "none", "--page", tmp_path / "page.html")
@@ -231,7 +234,7 @@ def test_summaries_are_those_of_the_runs_thresholds_or_refused(run, recalibrated
         assert found.advice == "steady", found.why
         assert list(found.by_mode) == ["600 to 900", "900 to 1500"]
         skipped = f"{SESSIONS} summaries with the threshold of before the recalibration were skipped"
-        assert (skipped in found.notes) == (log == both)
+        assert (f"mode 600 to 900: {skipped}" in found.notes) == (log == both)
     for log in (after, both):
         done = invoke("monitor", run, log, *WORDS)
         assert (done.exit_code, done.stderr.count("\n")) == (2, 1)

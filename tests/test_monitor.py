@@ -208,7 +208,7 @@ def test_what_keras_kd_score_writes_is_a_log(rig_run, tmp_path):
     [
         ("time,value\n1,2\n", "no column 'score' or 'raw_score' among time, value"),
         ("score\n0.5\nmuch\n", r"row 3: score 'much' is not a number"),
-        ("", "no columns"),
+        ("", "log.csv is empty: a log has a header"),
         ('{"score": 1}\n[1]\n', "row 2 is not an object"),
         ('{"score": 1}\n{"score"\n', "row 2 is not JSON"),
         ("session,score\na,1\n,2\n", "some rows name a session and some do not"),

@@ -8,6 +8,7 @@ from micro.monitoring import log as reading
 from micro.monitoring.log import read_each, read_log
 from micro.monitoring.logged_modes import LoggedModes
 from micro.monitoring.mode_findings import of_modes, trouble_of_all
+from micro.monitoring.result import Monitoring
 
 
 def written(folder, text):
@@ -95,6 +96,21 @@ def test_windows_of_each_operating_mode_are_told_apart_and_a_mode_of_no_run_is_r
         path = written(tmp_path, "\n".join(["session,score,mode", *rows, row]) + "\n")
         with pytest.raises(DataError, match=says):
             read_log(path, None, 2, modes=modes)
+
+
+def test_notes_of_one_mode_name_it_and_those_of_all_stand_once():
+    def of(*notes):
+        figures = (0.1, 5.0, None, 20, 2, 0, (), None, 0.5, notes, None)
+        return Monitoring("steady", "because", (), None, *figures)
+
+    found = {"slow": of("2 restarts", "left out: 7"), "fast": of("2 restarts", "left out: 9"), "idle": "too few"}
+    assert of_modes("log.csv", found, 0, ("off",)).notes == (
+        "2 restarts",
+        "mode slow: left out: 7",
+        "mode fast: left out: 9",
+        "off",
+        "mode idle was not compared: too few",
+    )
 
 
 def test_faults_of_no_operating_mode_count_for_each():

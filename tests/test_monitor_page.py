@@ -14,10 +14,12 @@ from test_monitor_summaries import made_for, summaries, written
 
 import micro
 from micro.detection.detector import Status
+from micro.detection.drift import DriftCheck
 from micro.detection.score_bins import bounds_of
 from micro.detection.summary import summarized
 from micro.monitoring import monitor_devices
-from micro.monitoring.page import histogram_chart, render_monitoring
+from micro.monitoring.page import headline, histogram_chart, render_monitoring, sentences
+from micro.monitoring.result import Monitoring
 from micro.monitoring.seen import Seen, of_counts, of_scores
 from micro.runs.baseline import calibration_sessions
 from micro.runs.firmware import load_firmware
@@ -94,6 +96,33 @@ def test_what_moved_is_told_by_the_least_step_of_each_column():
     )
     np.testing.assert_allclose(seen.moved, [8, 64, 0.05 * 255])
     np.testing.assert_allclose(seen_of([3.0], [3.5], bounds, features=("f",)).moved, [8])
+
+
+def found_of(advice, *, drifted, logged=3, recent=(0, 2)):
+    """A finding of a check that compared the first two of some periods."""
+    bounds, counts = np.arange(1.0, 20.0), np.ones((logged, 20), int)
+    sides = of_counts(["a", "b"], counts[:2], bounds), of_counts(["c"] * logged, counts, bounds)
+    check = DriftCheck(1, 40, 0.0, 0.1, 1.0, 0.001 if drifted else 0.5, 0.005, None, 2)
+    seen = Seen(*sides, recent, counts.sum(axis=0), bounds, None)
+    after = 40 if drifted else None
+    figures = (0.1, 5.0, None, 20 * logged, logged, 0, (), None, 0.001, (), None)
+    return Monitoring(advice, "because", (check,), after, *figures, rate=0.05, seen=seen)
+
+
+def test_a_page_says_of_alarms_alone_that_there_are_more_and_not_that_scores_have_moved():
+    assert "the scores have moved" in headline(found_of("recalibrate", drifted=True))
+    for advice in ("recalibrate", "retrain"):
+        assert "more windows are above the threshold than it was set for" in headline(found_of(advice, drifted=False))
+    assert headline(found_of("steady", drifted=False)).startswith("Steady: ")
+
+
+def test_a_page_names_the_sessions_that_were_compared_where_they_are_not_the_latest():
+    early, *_ = sentences(found_of("recalibrate", drifted=True))
+    assert "then 10 over sessions 1 to 2 of 3, which the last check compared" in early, early
+    assert "their windows are above" in sentences(found_of("recalibrate", drifted=True))[1]
+    newest, above, *_ = sentences(found_of("steady", drifted=False, logged=2))
+    assert "and is 10 over the latest 2 sessions" in newest
+    assert "of the recent windows are above" in above
 
 
 @pytest.mark.parametrize("threshold", [0, 1, 5])

@@ -106,15 +106,15 @@ def show_record(file: str, run: str | None, as_json: bool) -> None:
     digests = {name: digest.hex() for name, digest in dataclasses.asdict(parameters.made_for).items()}
     scalings = {"scalings": len(parameters.scalings), "features": [len(each.mean) for each in parameters.scalings]}
     pairs = {"threshold": parameters.threshold, "clear_threshold": parameters.clear_threshold}
-    scores = {} if run is None else _as_scores(pairs, _unit_of(run, parameters, file))
+    scores = {} if run is None else _of_run(run, parameters, file, pairs)
     held = {"kind": "parameters", "counter": parameters.counter, **digests, **pairs, **scores, **scalings}
     print_result(held | _of_sensor(parameters.sensor), as_json)
     if run is None and not as_json:
         click.echo("thresholds are in the device's integers; --run RUN says them as scores too")
 
 
-def _unit_of(run: str, parameters: Parameters, file: str) -> float:
-    """What one of a device's integers is as a score, of the run that a record belongs to."""
+def _of_run(run: str, parameters: Parameters, file: str, thresholds: Mapping[str, Any]) -> dict[str, Any]:
+    """Thresholds as scores by the run that a record belongs to, with the names of its operating modes."""
     from micro.detection.detector import Detector
     from micro.runs.parameters_file import load_with_detector, run_parameters
 
@@ -122,7 +122,8 @@ def _unit_of(run: str, parameters: Parameters, file: str) -> float:
     if run_parameters(firmware).made_for != parameters.made_for:
         raise click.ClickException(f"{file} is for another model, front end or score than those of {run}")
     assert isinstance(firmware.decider, Detector)
-    return firmware.decider.score.unit
+    scores, modes = _as_scores(thresholds, firmware.decider.score.unit), firmware.decider.modes
+    return scores if modes is None else {"modes": list(modes.ranges.names), **scores}
 
 
 def _as_scores(thresholds: Mapping[str, Any], unit: float) -> dict[str, Any]:

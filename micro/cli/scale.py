@@ -201,6 +201,11 @@ def monitor(
       keras-kd monitor runs/pump pump-7.csv --recalibrate runs/pump-7
       keras-kd monitor runs/fleet pump-7.csv --parameters pump-7.bin --recalibrate pump-7-new.bin
     """
+    if recalibrate is not None and parameters is None and recalibrate.lower().endswith(".bin"):
+        raise ValueError(
+            f"--recalibrate {recalibrate}: without --parameters it is the folder of a new run, whose "
+            "firmware/NAME_parameters.bin is the record for devices; a file it is with --parameters alone"
+        )
     require_run(run_folder)
     from micro.monitoring import monitor_devices, recalibrate_learned
     from micro.monitoring import recalibrate as recalibrate_run

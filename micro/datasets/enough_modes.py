@@ -9,6 +9,7 @@ import numpy as np
 
 from micro.config import Config
 from micro.datasets.pieces import Parts, Piece
+from micro.detection.drift import FEWEST_CALIBRATION
 from micro.detection.threshold import fewest_scores
 from micro.errors import DataError
 from micro.support.wording import are, counted
@@ -26,8 +27,14 @@ def with_known_modes(parts: Parts, config: Config) -> Parts:
     counts = np.bincount(held, minlength=parts.ranges.count)
     needed = fewest_scores(config.detect.false_alarm_rate, config.detect.method)
     few = [mode for mode in range(parts.ranges.count) if counts[mode] < needed]
+    alone = _of_one_recording(parts.calibration, [n for n in range(parts.ranges.count) if n not in few])
+    said_of = [
+        f"healthy windows held out for mode {parts.ranges.names[mode]} are of one recording alone, {origin}: "
+        f"`keras-kd monitor` will not compare it, as a comparison takes {FEWEST_CALIBRATION} or more; record that mode in more."
+        for mode, origin in alone.items()
+    ]
     if not few:
-        return parts
+        return replace(parts, notes=(*parts.notes, *said_of))
     named = ", ".join(f"{parts.ranges.names[mode]} has {counts[mode]}" for mode in few)
     said = (
         f"{counted(len(few), 'operating mode')} of {parts.ranges.column!r} {are(len(few))} too few in healthy windows held out "
@@ -45,7 +52,16 @@ def with_known_modes(parts: Parts, config: Config) -> Parts:
         before, after = (*parts.calibration, *parts.test), (*held_out, *tested)
         lost = sum(len(each.values) for each in before) - sum(len(each.values) for each in after)
         unjudged = replace(unjudged, unknown=unjudged.unknown + lost)
-    return replace(parts, calibration=held_out, test=tested, notes=(*parts.notes, note), unjudged=unjudged)
+    return replace(parts, calibration=held_out, test=tested, notes=(*parts.notes, *said_of, note), unjudged=unjudged)
+
+
+def _of_one_recording(calibration: Sequence[Piece], modes: Sequence[int]) -> dict[int, str]:
+    """Of those modes the ones whose calibration is from fewer recordings than a log is compared with, and from which."""
+    origins = {
+        mode: {each.origin for each in calibration if each.modes is not None and np.any(each.modes == mode)}
+        for mode in modes
+    }
+    return {mode: min(own) for mode, own in origins.items() if len(own) < FEWEST_CALIBRATION}
 
 
 def _without(one: Piece, few: Sequence[int]) -> Piece:

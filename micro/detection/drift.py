@@ -29,6 +29,8 @@ BETS = (0.02, 0.05, 0.1, 0.2, 0.4, 0.7)
 LOWEST_LEVEL = 1e-3
 # Factors on all scores, of which the smallest that a check would detect is reported.
 FACTORS = (1.05, 1.1, 1.15, 1.2, 1.3, 1.4, 1.5, 1.7, 2.0, 2.5, 3.0, 4.0, 6.0, 10.0)
+# Sessions of calibration that a comparison takes at least.
+FEWEST_CALIBRATION = 2
 # The level at which they are tried where the check's is lower: that would take minutes and hardly change the factor.
 COARSEST = 1e-4
 
@@ -154,8 +156,9 @@ def _checks(
         raise ValueError(f"false_alarm_rate must be between 0 and 1, got {false_alarm_rate}")
     if every < 1 or recent < every:
         raise ValueError(f"every must be at least 1 and recent at least every, got {every} and {recent}")
-    if reference < 2:
-        raise ValueError(f"calibration has {counted(reference, 'session')}; a comparison takes at least 2")
+    if reference < FEWEST_CALIBRATION:
+        had = counted(reference, "session")
+        raise ValueError(f"calibration has {had}; a comparison takes at least {FEWEST_CALIBRATION}")
     windows = np.cumsum(sizes)
     checks: list[DriftCheck] = []
     for number, end in enumerate(range(every, len(sizes) + 1, every), start=1):

@@ -11,6 +11,8 @@ from micro.aot.block import DIGEST
 from micro.aot.generate import weights_of
 from micro.aot.weights_file import require_same_layers, weights_record
 from micro.aot.weights_format import WeightsRecord
+from micro.config import Config
+from micro.config.compression import QuantizeStage
 from micro.detection.detector import Detector
 from micro.detection.record import Parameters
 from micro.detection.score_record import detector_bytes
@@ -35,9 +37,12 @@ from micro.runs.parameters_file import (
 )
 from micro.support.files import sha256, write_bytes
 from micro.support.wording import counted
+from micro.tflite.graph import read
 
 # Windows of a record's self-test, so that it stays small.
 SELF_TESTS = 8
+# Where the weights of an operator have their output channels.
+CHANNELS = {"FULLY_CONNECTED": 0, "CONV_2D": 0, "DEPTHWISE_CONV_2D": -1}
 
 
 @dataclass(frozen=True)
@@ -144,4 +149,32 @@ def _require_exchangeable(run_folder: str, new: Firmware, firmware_from: str, ol
     try:
         require_same_layers(weights_of(new.tflite), weights_of(old.tflite))
     except ConversionError as error:
-        raise RunError(f"{run_folder} and {firmware_from}: {error}") from None
+        more = stored_otherwise(new.tflite, old.tflite, read_run(Path(run_folder))[1])
+        raise RunError(f"{run_folder} and {firmware_from}: {error}{more}") from None
+
+
+def stored_otherwise(new: bytes, old: bytes, config: Config) -> str:
+    """What to set in a new run's config where its weights have scales of channels and the former ones of kernels, or the other
+    way round, as 'auto' may choose; '' where they do not differ in that."""
+    own, former = _by_channel(new), _by_channel(old)
+    if len(own) != len(former) or own == former:
+        return ""
+    staged = any(isinstance(stage, QuantizeStage) for stage in config.compress)
+    key = "weights in stage 'quantize_aware'" if staged else "[convert] weights"
+    if len(set(former)) > 1:
+        return f', once, with {key} = "per_channel" in both configs, as "auto" need not choose alike'
+    value, one, other = ("per_channel", "channel", "kernel") if former[0] else ("per_tensor", "kernel", "channel")
+    scales = f"the firmware's weights have a scale for each {one}, the run's for each {other}"
+    return f', or set {key} = "{value}" and run it again: {scales}'
+
+
+def _by_channel(tflite: bytes) -> tuple[bool, ...]:
+    """Of each operator with weights of several channels, whether these have a scale for each."""
+    graph = read(tflite)
+    found = []
+    for op in graph.ops:
+        if op.name in CHANNELS:
+            weights = graph.tensors[op.inputs[1]]
+            if weights.quantization is not None and weights.shape[CHANNELS[op.name]] > 1:
+                found.append(len(weights.quantization.scale) > 1)
+    return tuple(found)

@@ -17,7 +17,7 @@ from micro.monitoring.learned_log import compare_learned
 from micro.monitoring.log import AnyLog, Log, ModesLog, read_log
 from micro.monitoring.mode_findings import OfMode, of_modes, trouble_of_all
 from micro.monitoring.result import Monitoring, Options, monitoring_of
-from micro.monitoring.run import MonitoredRun, monitored_run, require_sessions
+from micro.monitoring.run import MonitoredRun, monitored_run, require_calibration, require_sessions
 from micro.monitoring.seen import Seen, bounds_in, in_bins, of_scores, of_test
 from micro.monitoring.summaries import holds_summaries
 from micro.runs.baseline import Calibration, calibration_features
@@ -40,11 +40,11 @@ def monitor(
     """Compare a device's log of scores with those that a run's threshold was calibrated on.
 
     The log is summaries that a device sends home, one CBOR map behind the other, each compared as a session is. Or it is a CSV
-    file with a header, or JSON lines, with a row a window: `score` in real units, or `raw_score` in the
-    device's integers; `session`, the start of the machine that the window belongs to. Without sessions the log is cut into
-    stretches as long as calibration's, starting over at each restart of the device, which prints the header again. Rows
-    without a score are sensor faults, and counted. Columns `f0`, `f1`, ... are the model's int8 input features; any of them
-    will do, and they show drift that leaves the scores alone.
+    file with a header, or JSON lines, with a row a window: `score` in real units, or `raw_score` in the device's integers;
+    `session`, the start of the machine that the window belongs to. Without sessions each restart of the device, which
+    prints the header again, begins one; where restarts are too few for a check, they are cut into stretches as long as
+    calibration's. Rows without a score are sensor faults, and counted. Columns `f0`, `f1`, ... are the model's int8 input
+    features; any of them will do, and they show drift that leaves the scores alone.
 
     Args:
         false_alarm_rate: Probability that a log like calibration's is ever reported as drifted, over the first thousand checks.
@@ -69,7 +69,9 @@ def monitor(
         if device is not None:
             raise DataError(f"{log} holds summaries, which name no device: write a file for each, without --device")
         return monitor_summaries(run, Path(log), options, seed)
-    return compare(run, log, read_log(log, run.unit, run.block, device=device, modes=run.modes), options, seed)
+    starts = run.starts(every, recent)
+    read = read_log(log, run.unit, run.block, device=device, modes=run.modes, starts=starts)
+    return compare(run, log, read, options, seed)
 
 
 def compare(run: MonitoredRun, path: str | Path, log: AnyLog, options: Options, seed: int = 0) -> Monitoring:
@@ -83,8 +85,8 @@ def compare(run: MonitoredRun, path: str | Path, log: AnyLog, options: Options, 
     read, known = _read(path, log, reference, every, recalibrated=report.recalibrated())
     features = (calibration_features(run.folder, read.columns, path), read.features) if read.columns else None
     kept, rate = read_scores(run.folder), run.rate
-    if known:
-        found = _nothing_new(report, run.threshold, read, reference, every)
+    if known is not None:
+        found = _nothing_new(report, run.threshold, read, known, every)
         return replace(found, rate=rate, seen=_seen(report, run.threshold, reference, read, None, (0, 0), kept))
     checks = watch(reference, read.sessions, features=features, seed=seed, **options)
     return _compared(report, run.threshold, rate, (reference, features, kept), read, checks, options)
@@ -104,9 +106,10 @@ def _by_mode(run: MonitoredRun, path: str | Path, log: ModesLog, options: Option
                 raise read
             if read is None:
                 raise DataError(f"{path} has no windows of it")
+            require_calibration(len(reference))
             read, known = _read(path, read, reference, every, recalibrated=run.report.recalibrated(mode))
-            if known:
-                same = _nothing_new(run.report, threshold, read, reference, every, trouble)
+            if known is not None:
+                same = _nothing_new(run.report, threshold, read, known, every, trouble)
                 seen = _seen(run.report, threshold, reference, read, None, (0, 0), None)
                 found[rows[mode].name] = replace(same, rate=run.rate, seen=seen)
                 continue
@@ -147,12 +150,13 @@ def _seen(
 
 def _read(
     path: str | Path, read: Log, reference: Sequence[np.ndarray], every: int, *, recalibrated: bool
-) -> tuple[Log, bool]:
-    """The log, without what a recalibration has used, and whether nothing else is there; DataError where it is too short."""
-    known = False
+) -> tuple[Log, int | None]:
+    """The log, without what a recalibration has used, and how many sessions came since where these are too few for a check;
+    DataError where it is too short."""
+    known = None
     if recalibrated:
         read, known = _since(read, reference, every)
-    if not known:
+    if known is None:
         require_sessions(path, len(read.sessions), every)
     return read, known
 
@@ -212,13 +216,13 @@ def _nothing_new(
     report: RunReport,
     threshold: float,
     log: Log,
-    reference: Sequence[np.ndarray],
+    after: int,
     every: int,
     of_all: str | None = None,
 ) -> Monitoring:
     """What the log shows that a run was recalibrated on: the threshold is that of its own windows, whatever they are like;
-    `of_all` is why the scores of no operating mode speak for the machine."""
-    condition, after = condition_of(log), len(log.sessions) - len(reference)
+    `after` sessions came since; `of_all` is why the scores of no operating mode speak for the machine."""
+    condition = condition_of(log)
     trouble = trouble_of(condition, "session") or of_all
     came = "1 has" if after == 1 else f"{after} have"
     why = f"the run was recalibrated on sessions of this log, and {came} come since, too few for a check of {every}"
@@ -241,19 +245,15 @@ def _nothing_new(
     )
 
 
-def _since(log: Log, reference: Sequence[np.ndarray], every: int) -> tuple[Log, bool]:
+def _since(log: Log, reference: Sequence[np.ndarray], every: int) -> tuple[Log, int | None]:
     """A log from where a run was recalibrated on it: after those sessions, or from them on where too few came after.
 
-    The latter is told, too: then there is nothing that the run's calibration could be compared with.
+    Of the latter it is told how many: then there is nothing that the run's calibration could be compared with.
     """
-    count = len(reference)
-    for start in range(len(log.sessions) - count + 1):
-        pairs = zip(log.sessions[start : start + count], reference)
-        if all(len(one) == len(other) and np.array_equal(one, other) for one, other in pairs):
-            break
-    else:
-        return log, False
-    used = start + count
+    found = _places_of(log.sessions, reference)
+    if found is None:
+        return log, None
+    start, used = found
     after = len(log.sessions) - used
     if after >= every:
         first, note = used, f"the {counted(used, 'session')} up to the recalibration {was(used)} skipped"
@@ -263,7 +263,36 @@ def _since(log: Log, reference: Sequence[np.ndarray], every: int) -> tuple[Log, 
         note = f"the run was recalibrated on sessions of this log; {came} come since, too few for a new check"
     kept = slice(first, None)
     rest = replace(log, sessions=log.sessions[kept], features=log.features[kept], names=log.names[kept])
-    return replace(rest, notes=(*log.notes, note)), after < every
+    return replace(rest, notes=(*log.notes, note)), after if after < every else None
+
+
+def _places_of(sessions: Sequence[np.ndarray], reference: Sequence[np.ndarray]) -> tuple[int, int] | None:
+    """The first of a log's sessions that a run was recalibrated on, and the one behind them; None where they are not there.
+
+    A start of the device is one session where the log has enough of them, and may have been cut into several before.
+    """
+    for first in range(len(sessions)):
+        place = 0
+        for last in range(first, len(sessions)):
+            before, place = place, _place_behind(sessions[last], reference, place)
+            if place == before:
+                break
+            if place == len(reference):
+                return first, last + 1
+    return None
+
+
+def _place_behind(scores: np.ndarray, reference: Sequence[np.ndarray], place: int) -> int:
+    """Which session of the reference comes behind those that a session of the log holds; only its first may begin later."""
+    at = 0
+    while place < len(reference):
+        own = reference[place]
+        if np.array_equal(scores[at : at + len(own)], own):
+            place += 1
+        elif place > 0 or at + len(own) >= len(scores):
+            break
+        at += len(own)
+    return place
 
 
 def _sessions(log: Log, rows: slice) -> Calibration:

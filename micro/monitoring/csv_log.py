@@ -64,12 +64,14 @@ def csv_rows(path: Path, blocks: Iterator[Block], unit: float | None) -> Iterato
 
 def _no_header(path: Path, first: str, binary: bool) -> str:
     """Why a file without a header is no log; `binary` where lines hold NUL bytes."""
+    if not first:
+        return f"{path} is empty: a log has a header, and a row a window"
     if len(first) > 3 and set(first[1::2]) == {"\0"}:
         return f"{path} is UTF-16 without a byte order mark; save it as UTF-8"
     if binary:
         return f"{path} is not text, as it holds NUL bytes: {excerpt(first)}; a log is CSV or JSON lines"
-    names = split(first, next((mark for mark in SEPARATORS if mark in first), ",")) if first else []
-    said = f"no column 'score' or 'raw_score' among {', '.join(names)[:200] or 'no columns'}"
+    names = split(first, next((mark for mark in SEPARATORS if mark in first), ","))
+    said = f"no column 'score' or 'raw_score' among {', '.join(names)[:200]}"
     if "\ufffd" in first:
         return f"{path} is not UTF-8, and there is {said}; is it a log? save it as UTF-8"
     return f"{path}: {said}"

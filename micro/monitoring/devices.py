@@ -43,7 +43,7 @@ def monitor_devices(
         more: dict[str, Any] = {"seed": seed, "device": device, "parameters": parameters}
         return {device or "": monitor(run_folder, log, **options, **more)}
     run = monitored_run(run_folder, parameters)
-    logs = read_each(log, run.unit, run.block, run.modes)
+    logs = read_each(log, run.unit, run.block, run.modes, run.starts(every, recent))
     if parameters is not None and len(logs) > 1:
         raise DataError(
             f"{log} is of several devices, and what was learned is of one: choose with --device, each with its own parameters"

@@ -25,7 +25,7 @@ from micro.monitoring.learned_summaries import require_record, since_learned
 from micro.monitoring.mode_findings import OfMode, of_modes, trouble_of_all
 from micro.monitoring.periods import Periods, periods_of
 from micro.monitoring.result import Monitoring, Options, monitoring_of
-from micro.monitoring.run import MonitoredRun
+from micro.monitoring.run import MonitoredRun, require_calibration
 from micro.monitoring.seen import Seen, of_counts, of_test
 from micro.monitoring.statuses import OFF, UNKNOWN, left_out_notes
 from micro.monitoring.summaries import Summaries, counted_summaries, of_mode, read_summaries
@@ -88,6 +88,7 @@ def monitor_summaries(run: MonitoredRun, path: Path, options: Options, seed: int
         own = _with_threshold(path, part, alarm, recalibrated=run.report.recalibrated(mode))
         of = replace(detector, threshold=alarm, clear_threshold=clear, modes=None, off_rms=())
         try:
+            require_calibration(len(sessions))
             compared = _with_run(own, of, sessions, _known(run, mode), run.rate)
             found[name] = _compared(run, path, part, compared, shared, seed + mode, how)
         except DataError as error:

@@ -18,7 +18,7 @@ from micro.monitoring.gathered import Gathered, gather
 from micro.monitoring.json_log import json_rows
 from micro.monitoring.lines import Block, Rows, Skipped, blocks, excerpt
 from micro.monitoring.logged_modes import GatheredModes, LoggedModes
-from micro.monitoring.sessions import Session, check_order
+from micro.monitoring.sessions import Session, joined_starts, kept_sessions
 from micro.monitoring.statuses import chosen, left_out_notes
 from micro.support.wording import counted, was
 
@@ -95,6 +95,7 @@ class _File:
     whole: Gathered | GatheredModes | None
     skipped: Sequence[Skipped]
     lines: int
+    starts: int | None
 
     @property
     def named(self) -> list[str]:
@@ -107,10 +108,18 @@ class _File:
 
 
 @overload
-def read_log(path: str | Path, unit: float | None, block: int, *, device: str | None = None) -> Log: ...
+def read_log(
+    path: str | Path, unit: float | None, block: int, *, device: str | None = None, starts: int | None = None
+) -> Log: ...
 @overload
 def read_log(
-    path: str | Path, unit: float | None, block: int, *, device: str | None = None, modes: LoggedModes | None
+    path: str | Path,
+    unit: float | None,
+    block: int,
+    *,
+    device: str | None = None,
+    modes: LoggedModes | None,
+    starts: int | None = None,
 ) -> AnyLog: ...
 def read_log(
     path: str | Path,
@@ -119,6 +128,7 @@ def read_log(
     *,
     device: str | None = None,
     modes: LoggedModes | None = None,
+    starts: int | None = None,
 ) -> AnyLog:
     """A log's scores, session by session, and the means of the features logged.
 
@@ -127,11 +137,13 @@ def read_log(
         block: Windows a session where the log names none.
         device: The one whose rows are read, where the log is of several.
         modes: Of a run with operating modes, whose windows are told apart by them.
+        starts: How many starts of the device are enough to be the sessions of a log that names none, where a header tells them;
+            of fewer, and with None, each is cut into stretches of `block` windows.
 
     Raises:
         DataError: Naming file and row of what cannot be read, or of what makes it more than one device's log.
     """
-    file = _file(Path(path), unit, block, modes)
+    file = _file(Path(path), unit, block, modes, starts)
     named = file.named
     if device is None and len(named) > 1:
         one, other = named[:2]
@@ -147,7 +159,7 @@ def read_log(
 
 
 def read_each(
-    path: str | Path, unit: float | None, block: int, modes: LoggedModes | None = None
+    path: str | Path, unit: float | None, block: int, modes: LoggedModes | None = None, starts: int | None = None
 ) -> dict[str, AnyLog | DataError]:
     """The logs of all devices that a file names, read once, in its order, or why one is none; '' of a log that names none, or
     one alone.
@@ -155,7 +167,7 @@ def read_each(
     Raises:
         DataError: As `read_log`, of what is wrong with the file, and with the log of a single device.
     """
-    file = _file(Path(path), unit, block, modes)
+    file = _file(Path(path), unit, block, modes, starts)
     if len(file.named) < 2:
         return {"": _log(file, file.only())}
     found: dict[str, AnyLog | DataError] = {}
@@ -167,7 +179,7 @@ def read_each(
     return found
 
 
-def _file(path: Path, unit: float | None, block: int, modes: LoggedModes | None) -> _File:
+def _file(path: Path, unit: float | None, block: int, modes: LoggedModes | None, starts: int | None) -> _File:
     """Read a file once, its rows gathered by device."""
     devices: dict[str, Gathered | GatheredModes] = {}
     first_rows: dict[str, int] = {}
@@ -201,7 +213,7 @@ def _file(path: Path, unit: float | None, block: int, modes: LoggedModes | None)
         for name, part in parts.items():
             add(devices.setdefault(name, kind()), part)
         columns = rows.columns or columns
-    return _File(path, block, modes, columns, devices, first_rows, whole, skipped, lines)
+    return _File(path, block, modes, columns, devices, first_rows, whole, skipped, lines, starts)
 
 
 def _by_device(rows: Rows) -> dict[str, Rows]:
@@ -265,12 +277,16 @@ def _noted(log: AnyLog, file: _File) -> AnyLog:
 
 def _of_one(file: _File, gathered: Gathered, block: int) -> Log:
     """The rows of a device in one mode, or of one without modes."""
-    sessions, path = gathered.sessions, file.path
-    kept, more = _kept(path, sessions, block)
+    path, sessions = file.path, gathered.sessions
+    if file.starts is not None and not any(session.named for session in sessions):
+        sessions = joined_starts(sessions, block, file.starts)
+    kept, more = kept_sessions(path, sessions, block)
     notes = [*_skipped_notes(file.skipped, file.lines), *more]
     boots = 1 + max((session.boot for session in sessions), default=0)
     if boots > 1:
-        notes.append(f"the header occurs {boots:,} times: each is taken for a start of the machine")
+        cut = not any(session.named for session in sessions) and len(sessions) > boots
+        of = f", and cut into stretches of {block}" if cut else ""
+        notes.append(f"the header occurs {boots:,} times: each is taken for a start of the machine{of}")
     faults = sum(session.faults for session in sessions)
     if not kept:
         scores = counted(sum(session.windows for session in sessions), "score")
@@ -310,22 +326,6 @@ def _means_of(sessions: Sequence[Session], columns: tuple[int, ...]) -> np.ndarr
     """Means of the features over each session, (sessions, columns)."""
     means = [np.broadcast_to(session.features / session.windows, len(columns)) for session in sessions]
     return np.array(means).reshape(len(sessions), len(columns))
-
-
-def _kept(path: Path, sessions: Sequence[Session], block: int) -> tuple[list[Session], list[str]]:
-    """Named sessions with scores as they are, unnamed ones where they are as long as calibration's; and notes on them."""
-    scored = [session for session in sessions if session.windows]
-    if len({session.named for session in scored}) > 1:
-        raise DataError(f"{path}: some rows name a session and some do not")
-    if scored and scored[0].named:
-        return scored, check_order(path, [session for session in sessions if session.named], block)
-    kept = [session for session in scored if session.windows >= (block if session.name != "0" else (block + 1) / 2)]
-    left_out = sum(session.windows for session in scored) - sum(session.windows for session in kept)
-    if not left_out or not kept:
-        return kept, []
-    return kept, [
-        f"windows at the end and before restarts that are too few for a stretch of {block} are left out: {left_out:,}"
-    ]
 
 
 def _name(session: Session) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -50,13 +51,19 @@ def of_modes(path: str | Path, found: Mapping[str, Monitoring | str], faults: in
     worst = compared[name]
     windows = sum(each.windows for each in compared.values())
     not_compared = [f"mode {mode} was not compared: {why}" for mode, why in found.items() if isinstance(why, str)]
-    notes = dict.fromkeys(note for each in compared.values() for note in each.notes)
     return replace(
         worst,
         why=f"mode {name}: {worst.why}",
         windows=windows,
         faults=faults,
-        notes=(*notes, *more, *not_compared),
+        notes=(*_notes(compared), *more, *not_compared),
         calibration=None,
         by_mode=dict(found),
     )
+
+
+def _notes(compared: Mapping[str, Monitoring]) -> list[str]:
+    """Notes that all modes have once, and the others with their modes."""
+    own = [(name, note) for name, each in compared.items() for note in dict.fromkeys(each.notes)]
+    counts = Counter(note for _, note in own)
+    return list(dict.fromkeys(note if counts[note] == len(compared) else f"mode {name}: {note}" for name, note in own))

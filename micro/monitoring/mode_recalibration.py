@@ -74,7 +74,7 @@ def _moved(folder: Path, report: RunReport, monitoring: Monitoring) -> Moved:
     for name, each in monitoring.by_mode.items():
         n, threshold = rows[name]
         if isinstance(each, str):
-            raise RunError(f"mode {name} has too few windows in the log for a recalibration: {each}")
+            raise RunError(f"mode {name} was not compared, and a recalibration takes all: {each}")
         if each.threshold != threshold:
             raise RunError(
                 f"{folder} is not the run that was monitored: its threshold of mode {name} is {threshold:.6g}"

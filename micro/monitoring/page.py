@@ -34,6 +34,11 @@ HEADLINES: dict[Advice, str] = {
     "doubtful": "Doubtful: this log does not tell whether the threshold still holds",
     "retrain": "Retrain: the machine is no longer like the one that was learned, and a new threshold is not enough",
 }
+# Where no check found drift, but there are more alarms than the threshold's rate allows.
+OF_ALARMS: dict[Advice, str] = {
+    "recalibrate": "Recalibrate: more windows are above the threshold than it was set for, and a new one makes up for it",
+    "retrain": "Retrain: more windows are above the threshold than it was set for, and no new one makes up for it",
+}
 NEXT: dict[Advice, str] = {
     "steady": "Check again when more of the log has come.",
     "recalibrate": "If the machine was healthy while this was logged, take the new threshold.",
@@ -105,9 +110,14 @@ def _section(title: str, found: Monitoring | str, command: str, notes: tuple[str
         if each is not None:
             file = f"{_file_name(title.removeprefix('Device '))}_{each['file']}" if title else each["file"]
             charts.append({**each, "file": file})
-    head = HEADLINES[found.advice]
     says, moved = tuple(sentences(found)), tuple(_moved(seen))
-    return Section(title, found, GRADES[found.advice], head, says, tuple(charts), moved, command, notes)
+    return Section(title, found, GRADES[found.advice], headline(found), says, tuple(charts), moved, command, notes)
+
+
+def headline(found: Monitoring) -> str:
+    """The advice in a sentence, by what it is given for."""
+    drifted = not found.checks or found.checks[-1].drifted
+    return HEADLINES[found.advice] if drifted else OF_ALARMS.get(found.advice, HEADLINES[found.advice])
 
 
 def sentences(found: Monitoring) -> list[str]:
@@ -117,14 +127,13 @@ def sentences(found: Monitoring) -> list[str]:
     if seen is not None and seen.recent[1]:
         before = float(np.median(seen.reference.quartiles[:, 1]))
         after = float(np.median(seen.log.quartiles[slice(*seen.recent), 1]))
-        count = seen.recent[1] - seen.recent[0]
-        what = f"A typical score was {before:.4g}, and is {after:.4g} over the latest {counted(count, seen.noun)}"
+        what = f"A typical score was {before:.4g}, and {'is' if _latest(seen) else 'then'} {after:.4g} over {_compared(seen)}"
         ratio = after / before if before else float("nan")
         said.append(f"{what}{_times(ratio)}.")
     rate = "" if found.rate is None else f"; it was set for {100 * found.rate:.3g} %"
-    said.append(
-        f"{100 * found.alarms:.3g} % of the recent windows are above the threshold of {found.threshold:.4g}{rate}."
-    )
+    whose = "the recent" if seen is None or _latest(seen) else "their"
+    above = f"{100 * found.alarms:.3g} % of {whose} windows are above the threshold of {found.threshold:.4g}"
+    said.append(f"{above}{rate}.")
     if seen is not None and seen.features:
         far = _moved(seen)
         named = ", ".join(f"{name} ({by:+.1f})" for name, by in far[:5])
@@ -138,6 +147,21 @@ def sentences(found: Monitoring) -> list[str]:
     said.append(f"{counted(found.windows, 'window')} in {counted(found.sessions, noun)}{faults}.")
     why = f"Why: {found.why}."
     return [why, *said] if found.advice == "doubtful" else [*said, why]
+
+
+def _latest(seen: Seen) -> bool:
+    """Whether the last check compared the newest of the log."""
+    return seen.recent[1] in (0, len(seen.log.names))
+
+
+def _compared(seen: Seen) -> str:
+    """What the last check compared, in words: not the newest of the log where an earlier check found drift."""
+    start, end = seen.recent
+    count = end - start
+    if _latest(seen):
+        return f"the latest {counted(count, seen.noun)}"
+    those = f"{seen.noun} {end}" if count == 1 else f"{seen.noun}s {start + 1} to {end}"
+    return f"{those} of {len(seen.log.names):,}, which the last check compared"
 
 
 def _times(ratio: float) -> str:
@@ -237,10 +261,11 @@ def moved_chart(seen: Seen) -> dict[str, str] | None:
     axes.set_yticks(places, [label_of(seen.features[n]) for n in order], fontsize=9)
     axes.invert_yaxis()
     axes.set_xlabel(f"moved, in standard deviations of {seen.noun}s")
+    recent = _compared(seen) if _latest(seen) else f"{_compared(seen)},"
     says = (
-        f"The {len(order)} of {len(seen.features)} features of the input whose means over the latest {seen.noun}s lie furthest "
-        f"from those of {_reference(seen)}. A shift of one feature alone is found by chance where there are many: the checks "
-        "below take that into account."
+        f"The {len(order)} of {len(seen.features)} features of the input whose means over {recent} lie furthest from those of "
+        f"{_reference(seen)}. A shift of one feature alone is found by chance where there are many: the checks below take that "
+        "into account."
     )
     return chart("Input that moved", says, drawn, {"feature": list(seen.features), "moved": by.tolist()})
 

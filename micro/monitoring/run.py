@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from micro.detection.detector import Detector
+from micro.detection.drift import FEWEST_CALIBRATION
 from micro.detection.learned_record import LearnedRecord
 from micro.emission.parameters import made_for_of
 from micro.errors import DataError, RunError
@@ -68,6 +69,10 @@ class MonitoredRun:
         """Windows of a session of its calibration."""
         return int(np.median([len(scores) for scores in self.sessions]))
 
+    def starts(self, every: int, recent: int) -> int:
+        """Starts of a device that are enough for a check, behind the first ones of a device that learned its machine."""
+        return every if self.report.commissioning is None else every + 2 * recent
+
     @cached_property
     def firmware(self) -> Firmware:
         """All that the run puts on a chip."""
@@ -106,6 +111,15 @@ def _record(run: MonitoredRun, path: Path) -> LearnedRecord:
     except OSError as error:
         raise DataError(f"{path}: {error.strerror}") from None
     return LearnedRecord.from_bytes(content, made_for)
+
+
+def require_calibration(count: int) -> None:
+    """DataError where an operating mode's calibration is of too few sessions for any comparison."""
+    if count < FEWEST_CALIBRATION:
+        raise DataError(
+            f"the run's calibration has {counted(count, 'session')} of it, and a comparison takes {FEWEST_CALIBRATION} or "
+            "more: record the healthy machine in this mode in more recordings, and train again"
+        )
 
 
 def require_sessions(path: str | Path, count: int, every: int, first: int = 0) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -69,6 +69,44 @@ def _names(rows: Rows, scored: np.ndarray, last: Session | None, block: int) -> 
         stretch = (done + np.cumsum(unnamed) - unnamed) // block
         names[~named] = stretch[~named].astype(str)
     return names, named
+
+
+def joined_starts(sessions: Sequence[Session], block: int, starts: int) -> list[Session]:
+    """Unnamed sessions: a start of the device each where `starts` or more are long enough; else stretches, as they are.
+
+    A start is long enough from half of `block` windows on, as its first stretch is.
+    """
+    by_boot: dict[int, list[Session]] = {}
+    for session in sessions:
+        by_boot.setdefault(session.boot, []).append(session)
+    joined = [
+        replace(
+            own[0],
+            scores=[scores for each in own for scores in each.scores],
+            windows=sum(each.windows for each in own),
+            faults=sum(each.faults for each in own),
+            features=sum((each.features for each in own), start=np.zeros(())),
+        )
+        for own in by_boot.values()
+    ]
+    enough = [each for each in joined if each.windows >= (block + 1) / 2]
+    return joined if len(enough) >= max(2, starts) else list(sessions)
+
+
+def kept_sessions(path: Path, sessions: Sequence[Session], block: int) -> tuple[list[Session], list[str]]:
+    """Named sessions with scores as they are, unnamed ones where they are as long as calibration's; and notes on them."""
+    scored = [session for session in sessions if session.windows]
+    if len({session.named for session in scored}) > 1:
+        raise DataError(f"{path}: some rows name a session and some do not")
+    if scored and scored[0].named:
+        return scored, check_order(path, [session for session in sessions if session.named], block)
+    kept = [session for session in scored if session.windows >= (block if session.name != "0" else (block + 1) / 2)]
+    left_out = sum(session.windows for session in scored) - sum(session.windows for session in kept)
+    if not left_out or not kept:
+        return kept, []
+    return kept, [
+        f"windows at the end and before restarts that are too few for a stretch of {block} are left out: {left_out:,}"
+    ]
 
 
 def check_order(path: Path, sessions: Sequence[Session], block: int) -> list[str]:
