@@ -6,7 +6,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from micro.detection.rates import MOST_A_DAY, alarms_by_design, counts_for
-from micro.runs.assessment.intervals import ABOVE, HALF, area_error, decides, enough, far_above, interval, shown_below
+from micro.runs.assessment.intervals import (
+    ABOVE,
+    HALF,
+    TOO_WIDE,
+    area_error,
+    decides,
+    enough,
+    far_above,
+    interval,
+    shown_below,
+)
+from micro.runs.assessment.modes import mode_reasons
 from micro.runs.assessment.words import above, moved, named, percent, span, windows_above
 from micro.runs.report_parts import RecordingReport
 from micro.runs.run_report import RunReport
@@ -15,8 +26,8 @@ from micro.support.wording import DAY, HOUR, are, counted, listed
 
 # Areas under the ROC curve: 0.5 is chance. Below the first a score says nothing, below the second little.
 NEAR_CHANCE, WEAK = 0.6, 0.8
-# A rate of faults found that is surely below the first is none; an interval wider than the second says nothing.
-MISSED, TOO_WIDE = 0.1, 0.5
+# A rate of faults found that is surely below this is none.
+MISSED = 0.1
 HOURS_A_DAY = DAY / HOUR
 
 Rows = Sequence[RecordingReport]
@@ -47,6 +58,7 @@ def detector_reasons(report: RunReport) -> Iterator[Reason]:
             "record a fault, or something like one (a loose screw, an unbalanced weight, a blocked inlet), and name it in "
             "faulty_files or by a label column",
         )
+    yield from mode_reasons(report)
     yield from _by_design(report)
 
 
@@ -201,7 +213,7 @@ def _detections(faulty: Rows) -> Iterator[Reason]:
     elif high - low > TOO_WIDE:
         few = f"few faulty windows in the test ({windows:,})"
         yield Reason("doubtful", few, f"{seen}: too few to tell", "record faults for longer, or more of them")
-    elif count / windows < 0.5:
+    elif count / windows < HALF:
         yield Reason("doubtful", "it misses more than half of the faulty windows", seen, advice)
     else:
         yield Reason("good", f"{percent(count / windows)} of faulty windows found", seen)
