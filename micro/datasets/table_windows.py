@@ -22,7 +22,7 @@ from micro.datasets.pieces import Parts, Pieces, piece
 from micro.datasets.predicted import predicted_channels, predicted_note
 from micro.datasets.recording import Recording, all_within, any_within, cut, reach
 from micro.datasets.reported import Unjudged
-from micro.datasets.speeds import SpeedColumn, modes_of, not_judged, unjudged_of
+from micro.datasets.speeds import Outside, SpeedColumn, modes_of, not_judged, outside_of, unjudged_of
 from micro.datasets.split import (
     CALIBRATION,
     PARTS,
@@ -38,7 +38,7 @@ from micro.datasets.standing import Standing, detector_limits, wholly_off
 from micro.datasets.twins import Alike, alike, same_stretches, twins_of
 from micro.datasets.viewed import viewed
 from micro.datasets.views import AS_THE_STUDENT, TeacherInputs, Views
-from micro.detection.modes import OFF, Ranges
+from micro.detection.modes import OFF, UNKNOWN, Ranges
 from micro.errors import DataError
 from micro.signal import Frames, Scaling
 from micro.support.wording import counted, listed, was
@@ -235,6 +235,7 @@ def _windows(
     made = _Windows([], [], [], [], {}, [])
     differing = 0
     of_all: list[np.ndarray] = []
+    outside: list[Outside | None] = []
     for place, recording in enumerate(recordings):
         frames, starts = cut(recording, views)
         values, theirs = _features(recording, frames, views, scalings)
@@ -248,6 +249,7 @@ def _windows(
         judged = states >= 0
         stands = states == OFF if ranges is not None or off.limits else None
         of_all += [] if stands is None else [states]
+        outside.append(outside_of(ranges, recording, own[states == UNKNOWN], window))
         learnable = np.flatnonzero(all_within(recording.healthy, *within) & (labels != 1) & judged)
         if len(learnable):
             made.stretches.append(Stretch(recording.name, place, frames, values, learnable, theirs, modes, stands))
@@ -276,7 +278,7 @@ def _windows(
             f"known_faults: {listed(sorted(known))}: no window of {views.student.window} is faulty for half its rows"
         )
     made.notes.extend(_on_differing(differing))
-    made.notes.extend(not_judged(of_all))
+    made.notes.extend(not_judged(of_all, ranges, outside))
     return replace(made, unjudged=unjudged_of(of_all))
 
 
