@@ -165,8 +165,8 @@ def _read(
             read = read_contents(path, config)
             each = _surveyed(name, path, read, config, columns, path in drawn)
             still = still_of(read.samples, read.channels, sample_rate if each.rate is None else each.rate)
-            flags, kept = flags_of(read, config.label_columns, given), kept_of(read.samples, read.channels)
-            found.append(replace(each, flags=flags, still=still, speeds=kept))
+            flags, some = flags_of(read, config.label_columns, given), kept_of(read.samples, read.channels)
+            found.append(replace(each, flags=flags, still=still, speeds=some))
             remarks += [f"{name}: {said}" for said in read.unread]
         except (MicroError, ValueError) as error:
             if given.reading and _reads_otherwise(path):
