@@ -338,6 +338,17 @@ def test_where_most_windows_are_of_an_unknown_mode_the_verdict_is_no_better_than
     assert any(said in reason.says for reason in verdict.reasons) == (grade == "doubtful")
 
 
+@pytest.mark.parametrize(("off", "starts", "said"), [(30, 0, True), (30, 2, False), (30, None, False), (0, 0, False)])
+def test_a_machine_that_was_off_and_never_starts_in_the_test_is_a_remark(off, starts, said):
+    report = detector_report(HEALTHY, FAULTY)
+    data = report.data.model_copy(update={"unjudged": Unjudged(100, off, 0, starts)})
+    verdict = judge(report.model_copy(update={"data": data}))
+    assert verdict.grade == "good"
+    found = [reason for reason in verdict.reasons if reason.what == "no start of the machine was tested"]
+    assert bool(found) == said
+    assert all("record several starts" in reason.then for reason in found)
+
+
 def mode(name, healthy=(300, 0.02), faulty=(300, 0.9), threshold=1.0):
     rates = dict(zip(("healthy", "false_alarms", "faulty", "detected"), (*healthy, *faulty)))
     return {"name": name, "threshold": threshold, "calibration": 90, **rates}

@@ -87,12 +87,24 @@ def modes_of(ranges: Ranges | None, recording: Recording, starts: np.ndarray, wi
     return ranges.of_windows(recording.speed, starts * recording.every, window * recording.every)
 
 
-def unjudged_of(modes: Sequence[np.ndarray]) -> Unjudged | None:
-    """How many windows are not judged; None where neither modes nor `off_rms` tell."""
+def starts_before(stands: np.ndarray | None, learnable: np.ndarray, chosen: np.ndarray) -> int:
+    """How many of some windows are the first after the machine was off.
+
+    Shapes: stands (n,) bool of a recording's windows, None where that is not known; learnable (m,), of which windows that are
+        judged; chosen (k,), places among these.
+    """
+    if stands is None:
+        return 0
+    after = np.flatnonzero(np.diff(np.cumsum(stands)[learnable], prepend=0))
+    return int(np.isin(after, chosen).sum())
+
+
+def unjudged_of(modes: Sequence[np.ndarray], starts: int) -> Unjudged | None:
+    """How many windows are not judged, and starts of the machine in the test; None where neither modes nor `off_rms` tell."""
     if not modes:
         return None
     found = np.concatenate(modes)
-    return Unjudged(len(found), int((found == OFF).sum()), int((found == UNKNOWN).sum()))
+    return Unjudged(len(found), int((found == OFF).sum()), int((found == UNKNOWN).sum()), starts)
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,7 @@ def detector_reasons(report: RunReport) -> Iterator[Reason]:
     """False alarms, faults found, and whether the scores separate faulty from healthy windows."""
     healthy, faulty = ([row for row in report.by_origin if row.state == state] for state in ("healthy", "faulty"))
     yield from _unknown_modes(report)
+    yield from _no_starts(report)
     if above(healthy)[1]:
         yield from _false_alarms(report, healthy)
         yield from _loud_recordings(report, healthy)
@@ -128,6 +129,21 @@ def _unknown_modes(report: RunReport) -> Iterator[Reason]:
             "were not tested, and the device will not judge such windows",
             "widen edges in [modes] so that they hold the speeds or loads that the machine runs at, or record more of them",
         )
+
+
+def _no_starts(report: RunReport) -> Iterator[Reason]:
+    """A remark where the machine was off in some windows and no start of it is in the test, which folds would hold."""
+    seen = report.data.unjudged
+    if seen is None or not seen.off or seen.starts != 0 or report.folds:
+        return
+    folds = "" if report.by_mode else ", or divide by folds (data.folds), which test every start"
+    yield Reason(
+        "good",
+        "no start of the machine was tested",
+        "windows in which the machine is off were left out, and within the healthy test windows it never starts: whether a "
+        "start raises an alarm is not known",
+        f"record several starts of the healthy machine{folds}",
+    )
 
 
 def _false_alarms(report: RunReport, healthy: Rows) -> Iterator[Reason]:
