@@ -161,6 +161,8 @@ CASES = (
     wrong("test {run} {csv} --events {text}", "has no column 'file'"),
     good("explain {run} {csv} --page {tmp}/why.html --top 3", "% a "),
     good("explain {run} {csv} --channel a --json"),
+    wrong("explain {run} {csv} --at 1e9", "nothing is reported at 1e+09 s"),
+    wrong("explain {run} {csv} --at soon", "not a valid float"),
     empty("explain {run} {empty}", "empty"),
     wrong("explain {run} {csv} --top 0", "not in the range"),
     wrong("explain {folder} {csv}", "is not a finished run"),

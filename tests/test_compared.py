@@ -136,6 +136,43 @@ def test_bands_are_compared_where_features_have_some(two):
     assert [row.name for row in compare(two).config] == ["features.kind", "teacher.epochs"]
 
 
+def test_the_difference_of_deployed_models_is_connected_with_the_figures_of_the_table(two):
+    (said,) = [each for each in compare(two).notes if each.startswith("A difference is that of the deployed students")]
+    assert "of each run's whole test" in said
+    report = json.loads((two[1] / "report.json").read_text())
+    now = report["threshold"]
+    report["seeds"] = [*report["seeds"], *report["seeds"]]
+    report["recalibration"] = {
+        "times": 1,
+        "trained_threshold": 0.1,
+        "former_threshold": 0.1,
+        "threshold": now,
+        "factor": 2.0,
+        "guarantee": "",
+        "sessions": 1,
+        "windows": 9,
+        "false_alarm_rate": 0.1,
+        "detection_rate": None,
+    }
+    (two[1] / "report.json").write_text(json.dumps(report))
+    notes = " ".join(compare(two).notes)
+    assert "means over seeds where a run has several" in notes
+    assert f"{two[1]} was recalibrated after its training: the rates" in notes
+    assert f"are of the former threshold, not of {now:.4g}; its AUC has no threshold" in notes
+
+
+def test_of_other_data_the_recordings_whose_files_are_the_same_are_compared(two):
+    names = sorted(set(read_scores(two[0]).recordings))
+    assert len(names) > 2
+    for folder, other in zip(two, ("0", "1")):
+        manifest = json.loads((folder / "manifest.json").read_text())
+        manifest["data"] = dict.fromkeys(names, "2" * 64) | {names[0]: other * 64}
+        (folder / "manifest.json").write_text(json.dumps(manifest))
+    found = compare(two)
+    assert found.same_data is False
+    assert found.pairs[0].difference.recordings == len(names) - 1
+
+
 def test_runs_of_other_data_say_that_figures_cannot_be_compared(two):
     manifest = json.loads((two[1] / "manifest.json").read_text())
     manifest["data"] = {"simulated": "0" * 64}

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import signal
-from test_front_end import in_c, needs_gcc
+from test_front_end import GRID, in_c, needs_gcc
 
 from micro.datasets.recording import windows
 from micro.signal import Conditioning, Filter, FrontEnd, JoinedFrontEnd, Scaling, Source
@@ -33,7 +33,7 @@ def alike(front_end, samples, folder):
     assert len(features) == len(expected) > 0
     if front_end.frame is None:
         np.testing.assert_array_equal(values, expected.reshape(-1, size))
-    np.testing.assert_array_equal(features, front_end.int8(frames, scaling, 0.05, -3).reshape(-1, size))
+    np.testing.assert_array_equal(features, front_end.int8(frames, scaling, *GRID).reshape(-1, size))
 
 
 @st.composite

@@ -136,6 +136,26 @@ def test_an_alarm_in_healthy_time_is_false_once_however_long_and_hides_no_delay(
     assert figures_of(watched("000000001100", "hhhfffffhhhh"), [(4.0, 8.0)]).false_alarms.count == 1
 
 
+def test_a_delay_leaves_out_the_time_in_which_no_window_is_judged():
+    scores = [np.nan] * 5 + [0.5, 0.5] + [np.nan] * 2 + [0.5, 2.0]
+    one = watched("00000000001", "f" * 11, scores=scores)
+    found = figures_of(one, [(0.0, math.inf)])
+    (event,) = found.by_event
+    # The machine stands still for five seconds and for two more; window 10 ends at second 12.
+    assert (event.delay, event.unjudged) == (5.0, 7.0)
+    says = " ".join(verdict_of(examined(found)))
+    assert "a fault is seen 5 s after it begins" in says.lower()
+    assert "time in which no window is judged, 7 s at most, is left out" in says
+    # A fault that begins in a window without a score, and windows of which a test keeps the judged ones alone.
+    assert figures_of(one, [(3.5, math.inf)]).by_event[0].delay == 5.0
+    kept = one.judged
+    gone = Watched(*("a", *(each[kept] for each in (one.begins, one.scores, one.above, one.alarm, one.labels))))
+    assert figures_of(gone, [(5.0, math.inf)]).by_event[0].delay == 5.0
+    quiet = figures_of(watched("0011", "ffff"), [(0.0, math.inf)])
+    assert quiet.by_event[0].delay == 4.0
+    assert quiet.left_out == ""
+
+
 def test_sensor_faults_and_unknown_windows_count_as_nothing_and_end_no_alarm():
     scores = [0.5, 2, np.nan, 2, 0.5, 0.5]
     found = figures_of(watched("010100", "hh?h??", scores=scores))

@@ -12,9 +12,12 @@ from micro.datasets.feature_names import Feature, features_of, players
 from micro.detection.alarm_parts import Share
 from micro.detection.contributions import shapley, summands
 from micro.detection.score import Score
-from micro.examination.explain import Explained, Explanation, explain
-from micro.examination.explain_page import render_explanation, sentence_of
-from micro.runs.score_files import score
+from micro.errors import DataError
+from micro.examination.explain import Explained, Explanation, ModeOf, _against, explain
+from micro.examination.explain_page import render_explanation
+from micro.examination.explain_words import sentence_of, summary, worst
+from micro.examination.stretches import Span, chosen, spans_of
+from micro.runs.score_files import Scored, score
 from micro.signal import FrontEnd
 
 
@@ -105,6 +108,9 @@ def test_parts_add_up_to_the_firmware_s_score_and_name_the_band_that_hums(rig_ru
     assert sum(share.share for share in alarm.shares) == pytest.approx(1)
     assert sum(share.share for share in alarm.channels) == pytest.approx(1)
     assert "above what is expected" in sentence_of(alarm)
+    # One stretch alone, by a time in it; it is as it is among the others.
+    assert explain(rig_run, hum / "hum.csv", at=(alarm.begin + alarm.end) / 2).explained[0] == alarm
+    assert alarm.times > 1
 
 
 def test_a_file_without_alarm_has_its_highest_window_explained(rig_run, hum):
@@ -132,7 +138,7 @@ def test_columns_that_say_nothing_are_left_out(capsys):
     def told(share, what):
         one = Explained(what, 0.0, 1.0, 3, 2.5, 0.0, (share,), (share,))
         found = Explanation("run", "a.csv", "shapley", None, (one,), (), *[np.zeros(0)] * 4, ())
-        _print_explanation(found, 5, [sentence_of(one)])
+        _print_explanation(found, 5)
         return capsys.readouterr().out
 
     of_class = told(Share("x", "rms", 1.0, 0.4, None, ""), "worn")
@@ -142,3 +148,60 @@ def test_columns_that_say_nothing_are_left_out(capsys):
     of_alarm = told(Share("x", "rms", 1.0, 0.4, 0.1, "above"), "alarm")
     assert "usually" in of_alarm
     assert "than expected" in of_alarm
+
+
+def window(row, score, hop=1.0, mode=None):
+    """A window of two hops."""
+    return Scored("a.csv", row, row * hop, score, score > 1, None, "ok", mode=mode, end=row * hop + 2 * hop)
+
+
+def test_stretches_whose_windows_overlap_are_one_and_a_time_chooses_among_them():
+    windows = [window(row, 2.0) for row in range(40)]
+    reports = [("alarm", np.arange(*each)) for each in ((2, 5), (4, 7), (8, 9), (20, 22))]
+    found = spans_of([*reports[:3], ("worn", np.arange(7, 9)), reports[3]], windows)
+    # The second report shares a window with the first; the third begins where the last window of the second ends.
+    assert [(one.number, one.what, one.reports, one.places.tolist()) for one in found] == [
+        (1, "alarm", 2, [2, 3, 4, 5, 6]),
+        (2, "alarm", 1, [8]),
+        (3, "worn", 1, [7, 8]),
+        (4, "alarm", 1, [20, 21]),
+    ]
+    assert chosen(found, windows, "a.csv", None) == found
+    assert [one.number for one in chosen(found, windows, "a.csv", 9.5)] == [2, 3]
+    with pytest.raises(DataError, match=r"at 30 s of a.csv; the nearest stretch is from 20 s to 23 s"):
+        chosen(found, windows, "a.csv", 30.0)
+    with pytest.raises(DataError, match="nothing at any other time"):
+        chosen([Span(1, "no alarm", np.arange(1))], windows, "a.csv", 0.5)
+
+
+def test_of_many_stretches_the_worst_few_are_shown_with_their_modes_and_thresholds(capsys):
+    part = Share("x", "rms", 1.0, 0.4, 0.1, "above")
+    modes = (ModeOf("1000 to 2200", 3, 0.5), ModeOf("2200 to 4000", 1, 1.25))
+    many = tuple(
+        Explained("alarm", 2.0 * n, 2.0 * n + 1, 4, 1.0 + n, 0.0, (part,), (part,), n + 1, 1, 1 + (n % 7) / 10, modes)
+        for n in range(25)
+    )
+    assert [one.number for one in worst(many, 3)] == [7, 14, 21]
+    found = Explanation("run", "a.csv", "summands", None, many, (), *[np.zeros(0)] * 4, ())
+    _print_explanation(found, 5)
+    said = capsys.readouterr().out
+    assert "The 20 worst of 25 stretches" in said
+    assert "The 3 worst in detail; --at SECONDS shows another one" in said
+    assert said.count("Alarm from") == said.count("than expected") == 3
+    assert "Operating mode: 1000 to 2200 (3 windows, threshold 0.5); 2200 to 4000 (1 window, threshold 1.25)." in said
+    heads, rows = summary(many)
+    assert heads == ("no.", "from s", "to s", "windows", "score", "of threshold", "mode", "mostly")
+    assert rows[6][-3:] == ("160 %", "1000 to 2200, 2200 to 4000", "40 % rms")
+    html = render_explanation(found).decode()
+    assert html.count("<h2>All stretches</h2>") == 1
+    assert html.index("All stretches") < html.index("<h2>7. alarm")
+    assert "These are the 3 worst of 25 stretches" in html
+
+
+def test_a_score_is_set_against_the_threshold_of_its_mode():
+    windows = [window(0, 1.0, mode="slow"), window(1, 3.0, mode="fast"), window(2, 3.0, mode="fast")]
+    times, modes = _against({"slow": 0.5, "fast": 1.0}, windows)
+    assert times == pytest.approx((2 + 3 + 3) / 3)
+    assert [(each.name, each.windows, each.threshold) for each in modes] == [("slow", 1, 0.5), ("fast", 2, 1.0)]
+    assert _against({"": 2.0}, [window(0, 3.0)]) == (1.5, ())
+    assert _against({}, [window(0, 3.0)]) == (None, ())

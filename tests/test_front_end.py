@@ -44,6 +44,10 @@ static void traced(int index, double value) { fprintf(stderr, "%d %.17g\\n", ind
 needs_gcc = pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
 
 
+# Scale and zero point of the model's input; a model holds its scale as float32, and rounds by that.
+GRID = (float(np.float32(0.05)), -3)
+
+
 def model_of(shape, scale=0.05, zero=-3):
     """An int8 model that takes features of a shape."""
     graph = Builder(np.random.default_rng(0))
@@ -52,7 +56,7 @@ def model_of(shape, scale=0.05, zero=-3):
     return graph.build([x], [graph.op("RELU", [x], y)])
 
 
-def in_c(front_end, scaling, samples, folder, grid=(0.05, -3), compiler="gcc"):
+def in_c(front_end, scaling, samples, folder, grid=GRID, compiler="gcc"):
     """(values, int8 features) of every whole window that the emitted C gives, (n, features) each."""
     emit_front_end(front_end, scaling, model_of(front_end.shape, *grid), folder, "fe")
     (folder / "main.c").write_text(HARNESS.format(trace=TRACE))
@@ -72,7 +76,7 @@ def in_c(front_end, scaling, samples, folder, grid=(0.05, -3), compiler="gcc"):
     return values, np.frombuffer(ran.stdout, np.int8).reshape(-1, int(np.prod(front_end.shape)))
 
 
-def in_python(front_end, scaling, samples, grid=(0.05, -3)):
+def in_python(front_end, scaling, samples, grid=GRID):
     frames = windows(samples, front_end.window, front_end.hop)
     size = int(np.prod(front_end.shape))
     quantized = front_end.int8(frames, scaling, *grid)

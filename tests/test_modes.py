@@ -432,3 +432,14 @@ def test_each_range_has_a_name_of_its_own_however_near_its_edges_lie():
     assert Ranges("rpm", (600.0, 900.5, 1e6)).names == ("600 to 900.5", "900.5 to 1e+06")
     assert Ranges("place", (1e6, 1e6 + 1, 1e6 + 2)).names == ("1000000 to 1000001", "1000001 to 1000002")
     assert Ranges("load", (0.1, 0.1 + 2**-26), resolution=2**-27).names == ("0.1 to 0.10000001",)
+
+
+@pytest.mark.parametrize("name", ["modes", "modes_fixed"])
+def test_the_instructions_of_a_project_name_its_modes_and_its_program(name):
+    firmware = emitted_c.firmwares()[name]
+    files = project_files(firmware, emitted_c.frames_of(firmware.front_end, 3), "pump", "cmake", "static")
+    readme = " ".join(files["README.md"].decode().split())
+    ranges = "Operating modes: `600 to 900`, `900 to 1500`, `1500 to 3000` (no threshold, not judged)"
+    counts = ", in the unit of the training data" if name == "modes_fixed" else ""
+    assert f"{ranges}{counts}; below 50 the machine is off." in readme
+    assert "The program is `build/pump_app`." in readme

@@ -146,6 +146,8 @@ def test_a_run_with_modes_becomes_firmware_whose_self_test_passes(tmp_path):
     assert update.threshold == pytest.approx([row.threshold for row in report.by_mode], rel=1e-3)
     record = micro.Parameters.from_bytes((tmp_path / "pump.bin").read_bytes())
     assert record.thresholds == report.detector.modes.thresholds
+    # Of a run with modes no threshold is moved, so that nothing counts its stops.
+    assert not (tmp_path / "run/calibration_stops.csv").exists()
     page = (tmp_path / "run/report.html").read_text()
     assert "Operating modes" in page
     assert "above the threshold of their operating mode" in page
@@ -160,6 +162,9 @@ def test_a_run_with_modes_becomes_firmware_whose_self_test_passes(tmp_path):
     if shutil.which("cmake") is None:
         pytest.skip("cmake is not installed")
     micro.new_firmware(tmp_path / "run", tmp_path / "fw", "cmake")
+    readme = " ".join((tmp_path / "fw/README.md").read_text().split())
+    assert "The program is `build/pump_app`." in readme
+    assert f"Operating modes: {', '.join(f'`{mode.name}`' for mode in report.by_mode)}" in readme
     for command in (["cmake", "-B", "build"], ["cmake", "--build", "build"]):
         done = subprocess.run(command, cwd=tmp_path / "fw", capture_output=True, text=True)
         assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]

@@ -14,6 +14,7 @@ from micro.cli.terminal import next_commands
 from micro.config import parse_config
 from micro.errors import RunError
 from micro.runs.finished import read_run
+from micro.runs.mode_report import ModeReport
 from micro.runs.run_report import RunReport
 from micro.runs.summary import config_from_plain, plain_config
 from micro.support import silence
@@ -73,6 +74,18 @@ def test_summaries_of_commands_are_short_and_stand_in_the_order_of_use():
 def test_what_follows_a_run_is_typed_with_its_own_folder():
     commands = next_commands(report_with(), "runs/my pump")
     assert all("'runs/my pump'" in command for command in commands)
+
+
+def test_a_run_with_operating_modes_is_followed_by_monitor_as_well():
+    mode = ModeReport(
+        name="600 to 900", threshold=0.5, calibration=9, healthy=9, false_alarms=0.0, faulty=0, detected=None
+    )
+    for by_mode, said in (
+        ([], "does the threshold still hold"),
+        ([mode.model_dump()], "do the modes' thresholds still hold"),
+    ):
+        (monitor,) = [each for each in next_commands(report_with(by_mode=by_mode), "runs/pump") if "monitor" in each]
+        assert monitor == f"keras-kd monitor runs/pump LOG   # {said}, by a device's log"
 
 
 @pytest.mark.parametrize("ours", [False, True])

@@ -320,21 +320,23 @@ def test_an_odd_report_breaks_no_page(studio, odd):
         shutil.rmtree(place)
 
 
-def test_the_delay_until_a_fault_is_found_counts_the_time_without_scores(studio):
-    """Windows at fault, or with the machine off, have no score, and pass all the same."""
+def test_the_delay_until_a_fault_is_found_leaves_out_the_time_without_scores(studio):
+    """As `keras-kd test` and the report count it: windows at fault, or with the machine off, have no score."""
     report = json.loads((studio.folder / "runs/rig/report.json").read_text())
     features, rate = report["features"], report["data"]["sample_rate"]
     hop, window = (features[key] / rate for key in ("hop", "window"))
     above = 10 * report["threshold"]
-    scored = [{"file": "a", "end": n * hop + window, "score": None if n < 50 else above} for n in range(100)]
+    scored = [
+        {"file": "a", "begin": n * hop, "end": n * hop + window, "score": None if n < 50 else above} for n in range(100)
+    ]
     found = threshold.moved(studio.folder / "runs/rig", report, scored)
     needed = report["detector"]["min_hits"] - 1
     assert needed > 0
-    assert found["delay"][found["thresholds"].index(found["now"])] == pytest.approx((50 + needed) * hop + window)
+    assert found["delay"][found["thresholds"].index(found["now"])] == pytest.approx(needed * hop + window)
     # Earlier windows are forgotten while the machine is off.
-    scored[50 + needed] = {"file": "a", "end": 0.0, "score": None, "result": "machine off"}
+    scored[50 + needed] |= {"score": None, "result": "machine off"}
     found = threshold.moved(studio.folder / "runs/rig", report, scored)
-    later = (50 + 2 * needed + 1) * hop + window
+    later = 2 * needed * hop + window
     assert found["delay"][found["thresholds"].index(found["now"])] == pytest.approx(later)
 
 

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from micro.examination.examine import Examined
     from micro.examination.explain import Explanation
 
+# Stretches that `explain` shows in detail and in its list.
+MOST_DETAILED, MOST_LISTED = 3, 20
+
 run_argument = click.argument("run_folder", metavar="RUN", type=click.Path(file_okay=False))
 
 
@@ -82,25 +85,29 @@ def test_run(
 @run_argument
 @click.argument("file", type=click.Path())
 @click.option("--top", type=click.IntRange(1), default=5, show_default=True, help="Features of each alarm to show.")
+@click.option("--at", type=float, help="Show what holds this time alone, in seconds since the file's first row.")
 @click.option("--channel", help="Column to score, for runs of the built-in jobs.")
 @click.option("--page", type=click.Path(dir_okay=False), help="HTML page to write, such as explained.html.")
 @as_json
-def explain(run_folder: str, file: str, top: int, channel: str | None, page: str | None, as_json: bool) -> None:
+def explain(
+    run_folder: str, file: str, top: int, at: float | None, channel: str | None, page: str | None, as_json: bool
+) -> None:
     """Say which channels, bands and statistics of a FILE raised the alarms of a finished RUN's detector.
 
     Where its score is a sum over features, their parts add up to the score that the firmware computes. Of classes and labels it
-    says by sampled Shapley values what the student went by.
+    says by sampled Shapley values what the student went by. Of many stretches a list comes first, and the worst few in detail.
 
     \b
     Example:
       keras-kd explain runs/pump monday.csv --page monday.html
+      keras-kd explain runs/pump monday.csv --at 29.5
     """
     require_run(run_folder)
     from micro.examination.explain import explain as explain_file
-    from micro.examination.explain_page import render_explanation, sentence_of
+    from micro.examination.explain_page import render_explanation
     from micro.support.files import write_bytes
 
-    found = explain_file(run_folder, file, channel=channel)
+    found = explain_file(run_folder, file, channel=channel, at=at)
     if page is not None:
         write_bytes(page, render_explanation(found))
     if as_json:
@@ -108,19 +115,27 @@ def explain(run_folder: str, file: str, top: int, channel: str | None, page: str
         names = ("run", "file", "method", "threshold", "notes")
         print_json({**{name: getattr(found, name) for name in names}, "explained": explained})
         return
-    _print_explanation(found, top, [sentence_of(one) for one in found.explained])
+    _print_explanation(found, top)
     if page is not None:
         click.echo(f"Page: {page}")
 
 
-def _print_explanation(found: Explanation, top: int, sentences: list[str]) -> None:
+def _print_explanation(found: Explanation, top: int) -> None:
+    from micro.examination.explain_words import sentence_of, summary, worst
+
     console = table_console(120)
     for note in found.notes:
         click.echo(f"Note: {note}")
-    if not sentences:
+    if not found.explained:
         click.echo("Nothing is reported in this file.")
-    for one, sentence in zip(found.explained, sentences):
-        click.echo(sentence)
+    shown, total = worst(found.explained, MOST_DETAILED), len(found.explained)
+    if total > len(shown):
+        listed = worst(found.explained, MOST_LISTED)
+        title = f"{total} stretches" if total == len(listed) else f"The {len(listed)} worst of {total} stretches"
+        console.print(_table(title, *summary(listed)))
+        click.echo(f"The {len(shown)} worst in detail; --at SECONDS shows another one, --page and --json have all.")
+    for one in shown:
+        click.echo(sentence_of(one))
         rows = [
             (
                 each.channel,
@@ -136,7 +151,7 @@ def _print_explanation(found: Explanation, top: int, sentences: list[str]) -> No
         # What no feature has, such as a usual part of a class, is no column.
         kept = [place for place in range(len(heads)) if any(row[place] != "–" for row in rows)]
         said = [tuple(row[place] for place in kept) for row in rows]
-        title = f"{one.what}: score {_figure(one.score)}, {counted(one.windows, 'window')}"
+        title = f"{one.number}. {one.what}: score {_figure(one.score)}, {counted(one.windows, 'window')}"
         console.print(_table(title, tuple(heads[place] for place in kept), said))
 
 
@@ -288,8 +303,8 @@ def _figure(value: float | None) -> str:
 def compare(runs: tuple[str, ...], page: str | None, as_json: bool) -> None:
     """Put finished runs side by side: settings that differ, data, figures with their spread, sizes, thresholds.
 
-    Whether one is better than the first by more than chance is told by a paired bootstrap over the recordings that both tested;
-    where data differ it says that figures cannot be compared.
+    Whether one is better than the first by more than chance is told by a paired bootstrap over the recordings that both tested
+    and whose files are the same; where there is none it says that figures cannot be compared.
 
     \b
     Example:

@@ -218,8 +218,9 @@ def next_commands(report: RunReport, out: str) -> list[str]:
     if report.data.text is not None:
         what = "new text" if report.data.text.form == "text" else "new sources, one a line"
     commands.append(f"{command_line('score', out)} FILE...   # {what}")
-    if report.task == "anomaly" and not report.by_mode:
-        commands.append(f"{command_line('monitor', out)} LOG   # does the threshold still hold, by a device's log")
+    if report.task == "anomaly":
+        holds = "do the modes' thresholds still hold" if report.by_mode else "does the threshold still hold"
+        commands.append(f"{command_line('monitor', out)} LOG   # {holds}, by a device's log")
     return commands
 
 

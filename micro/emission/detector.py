@@ -197,6 +197,7 @@ def modes_context(modes: Modes | None) -> dict[str, Any] | None:
         "bounds": [spelled(ranges, each) for each in ranges.bounds],
         "first": spelled(ranges, ranges.middle(modes.first)),
         "off": off,
+        "off_below": None if ranges.off_below is None else f"{ranges.off_below:g}",
         "each": [
             {"name": name, "threshold": alarm, "clear_threshold": clear, "known": alarm < NO_THRESHOLD, "says": says}
             for name, (alarm, clear), says in rows

@@ -123,7 +123,7 @@ def compare(run_folders: Sequence[str | Path]) -> Compared:
         _sizes(reports),
         _thresholds(reports),
         pairs,
-        tuple(_notes(reports, manifests)),
+        (*_on_differences(pairs, reports), *_notes(names, reports, manifests)),
     )
 
 
@@ -281,17 +281,39 @@ def _pair(
     return Pair(*names, found, found.says)
 
 
-def _notes(reports: Sequence[RunReport], manifests: Sequence[Mapping[str, Any]]) -> list[str]:
+def _now(report: RunReport) -> str:
+    """The thresholds that a recalibrated run has now, in words."""
+    recalibration = report.recalibration
+    if recalibration is None or not recalibration.by_mode:
+        return f"{report.common_threshold:.4g}"
+    return listed([f"{mode.threshold:.4g} in {mode.name}" for mode in recalibration.by_mode], 6)
+
+
+def _on_differences(pairs: Sequence[Pair], reports: Sequence[RunReport]) -> list[str]:
+    """A sentence that connects the differences with the table of figures; none where no difference is known."""
+    if all(pair.difference is None for pair in pairs):
+        return []
+    over = dict.fromkeys(over for repeats, over in (report.repeats for report in reports) if repeats > 1)
+    several = f", means over {' or '.join(f'{each}s' for each in over)} where a run has several" if over else ""
+    return [
+        "A difference is that of the deployed students on the recordings that both tested; the figures in the table are "
+        f"of each run's whole test{several}, so that they may differ by another amount."
+    ]
+
+
+def _notes(names: Sequence[str], reports: Sequence[RunReport], manifests: Sequence[Mapping[str, Any]]) -> list[str]:
     """What figures side by side do not show."""
     said = []
     if any(report.repeats[0] == 1 for report in reports):
         said.append(
             "A run of one seed is one training: another seed may give another order. Set seeds = 5 or more before you choose."
         )
-    if any(report.recalibration is not None for report in reports):
-        said.append(
-            "A run was recalibrated after its training; figures of its test are of the threshold that its report names."
-        )
+    said += [
+        f"{name} was recalibrated after its training: the rates of false alarms and of detected faults in its test are of the "
+        f"former threshold{'s' if report.recalibration.by_mode else ''}, not of {_now(report)}; its AUC has no threshold."
+        for name, report in zip(names, reports)
+        if report.recalibration is not None
+    ]
     tested = [report.tested_windows for report in reports]
     if len(set(tested)) > 1:
         said.append(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from micro.detection.labeler import Labeler
 from micro.detection.recognizer import Recognizer
 from micro.errors import RunError
 from micro.examination.labeled import LEARNS
+from micro.examination.stretches import Span, chosen, ends_of_span, spans_of
+from micro.runs.run_report import RunReport
 from micro.runs.score_files import Scored, ToScore, ends_of, read_to_score, score_read
 from micro.runs.score_words import not_judged
 from micro.runs.student_scores import Student, load_student, observed
@@ -32,6 +35,15 @@ MOST_REPORTS = 20
 
 
 @dataclass(frozen=True)
+class ModeOf:
+    """An operating mode that windows are of, how many of them, and its threshold."""
+
+    name: str
+    windows: int
+    threshold: float
+
+
+@dataclass(frozen=True)
 class Explained:
     """An alarm, or a stretch in which a class or label is reported, in seconds since the file's first row, None of pictures.
 
@@ -43,6 +55,10 @@ class Explained:
         reference: The same of the mean training window, which values add up from; 0 where the score is a sum over features.
         shares: By feature, the largest first.
         channels: By channel, the largest first.
+        number: Its place among the stretches of the file, from 1.
+        reports: How many alarms, or reports, it is: those whose windows overlap are one stretch.
+        times: The mean of the scores over the thresholds that decide on them; None of Shapley values.
+        modes: The operating modes of its windows, in their order; empty of a run without, and of Shapley values.
     """
 
     what: str
@@ -53,6 +69,10 @@ class Explained:
     reference: float
     shares: tuple[Share, ...]
     channels: tuple[Share, ...]
+    number: int = 1
+    reports: int = 1
+    times: float | None = None
+    modes: tuple[ModeOf, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -61,6 +81,7 @@ class Explanation:
 
     Attributes:
         method: 'summands' where the score is a sum over features, else 'shapley'.
+        explained: The stretches, in their order; those that hold a time alone where one was given.
         seconds: At which windows end, (n,), NaN without a time; `scores`, NaN where the sensor is at fault.
         features: Of `over_time`, (n, features), what each adds to each window's score in real units, NaN where there is none;
             both empty of Shapley values.
@@ -80,16 +101,24 @@ class Explanation:
     notes: tuple[str, ...]
 
 
-def explain(run_folder: str | Path, file: str | Path, *, channel: str | None = None) -> Explanation:
+def explain(
+    run_folder: str | Path, file: str | Path, *, channel: str | None = None, at: float | None = None
+) -> Explanation:
     """Say which features of a file's windows raised its alarms, or made classes or labels be reported.
 
     Where a detector's score is a sum of squares over features, each feature's part is its square, and parts add up to the score
     that the firmware computes. Where it is not, parts are sampled Shapley values of groups of features: they add up to what the
     score is above that of the mean training window.
 
+    Args:
+        run_folder: A finished run.
+        file: A recording.
+        channel: As of `keras-kd score`.
+        at: Seconds since the file's first row; the stretches that hold it are explained alone.
+
     Raises:
         RunError: If the folder is no finished run, or of a task without alarms, classes and labels.
-        DataError: Names file and row of what cannot be scored.
+        DataError: Names file and row of what cannot be scored; for a time at which nothing is reported.
     """
     if is_text(run_folder):
         raise RunError(f"{run_folder} is a run on text; keras-kd explain is for recordings")
@@ -112,8 +141,8 @@ def explain(run_folder: str | Path, file: str | Path, *, channel: str | None = N
     inputs, outputs = _observed(given, student)
     names = tuple(features_of(given.features, report.data.channels, report.data.sources))
     if isinstance(student.decider, Detector) and student.decider.score.kind in SUMS:
-        return _by_summands(given, scored, inputs, outputs, student, names, notes)
-    return _by_shapley(given, scored, inputs, student, names, notes)
+        return _by_summands(given, scored, inputs, outputs, student, names, notes, at)
+    return _by_shapley(given, scored, inputs, student, names, notes, at)
 
 
 def _observed(given: ToScore, student: Student) -> tuple[np.ndarray, np.ndarray]:
@@ -143,6 +172,7 @@ def _by_summands(
     student: Student,
     names: tuple[Feature, ...],
     notes: tuple[str, ...],
+    at: float | None,
 ) -> Explanation:
     """The parts of a score that is a sum over features."""
     detector = student.decider
@@ -158,15 +188,14 @@ def _by_summands(
     scores = np.array([np.nan if row.score is None else row.score for row in scored])
     quiet = judged & ~above & ~alarm
     usual = parts[quiet].mean(axis=0) if quiet.sum() >= FEWEST_USUAL else None
-    spans = [("alarm", places) for places in alarm_windows(alarm, above & judged, detector.history)]
+    reports = [("alarm", places) for places in alarm_windows(alarm, above & judged, detector.history)]
+    if not reports and judged.any():
+        reports = [("no alarm", np.array([int(np.nanargmax(scores))]))]
+    limits = _limits(given.report)
     found = []
-    if not spans and judged.any():
-        spans = [("no alarm", np.array([int(np.nanargmax(scores))]))]
-    for what, places in spans:
-        shares = shares_of(_named(names), parts[places].mean(axis=0), usual, signed[places].sum(axis=0))
-        of_channels = by_channel(shares)
-        ends = _ends(scored, places)
-        found.append(Explained(what, *ends, len(places), float(scores[places].mean()), 0.0, shares, of_channels))
+    for one in chosen(spans_of(reports, scored), scored, next(iter(given.paths)), at):
+        mine = parts[one.places].mean(axis=0), usual, signed[one.places].sum(axis=0)
+        found.append(_of_span(one, scored, shares_of(_named(names), *mine), limits))
     over_time = np.where(judged[:, None], parts, np.nan)
     return Explanation(
         str(given.folder),
@@ -183,6 +212,36 @@ def _by_summands(
     )
 
 
+def _of_span(one: Span, scored: Sequence[Scored], shares: tuple[Share, ...], limits: Mapping[str, float]) -> Explained:
+    """A stretch whose scores are sums, by its features' shares."""
+    windows = [scored[place] for place in one.places.tolist()]
+    mean = float(np.mean([window.score for window in windows if window.score is not None]))
+    times, modes = _against(limits, windows)
+    return Explained(
+        *(one.what, *ends_of_span(one, scored), len(windows), mean, 0.0, shares, by_channel(shares)),
+        number=one.number,
+        reports=one.reports,
+        times=times,
+        modes=modes,
+    )
+
+
+def _limits(report: RunReport) -> dict[str, float]:
+    """Thresholds by operating mode, '' of a run without."""
+    if report.common_threshold is not None:
+        return {"": report.common_threshold}
+    return {mode.name: mode.threshold for mode in report.by_mode if mode.threshold is not None}
+
+
+def _against(limits: Mapping[str, float], windows: Sequence[Scored]) -> tuple[float | None, tuple[ModeOf, ...]]:
+    """The mean of windows' scores over their thresholds, None where one has none; and their operating modes."""
+    of_modes = Counter(window.mode for window in windows if window.mode)
+    modes = tuple(ModeOf(name, count, limits[name]) for name, count in of_modes.items() if name in limits)
+    own = [limits.get("" if "" in limits else window.mode or "") for window in windows]
+    ratios = [window.score / limit for window, limit in zip(windows, own) if limit and window.score is not None]
+    return (float(np.mean(ratios)) if len(ratios) == len(windows) else None), modes
+
+
 def _named(features: Sequence[Feature]) -> list[tuple[str, str]]:
     return [(each.channel, each.name) for each in features]
 
@@ -194,6 +253,7 @@ def _by_shapley(
     student: Student,
     names: tuple[Feature, ...],
     notes: tuple[str, ...],
+    at: float | None,
 ) -> Explanation:
     """The parts of a lead, a logit or a margin."""
     graph = read(student.model)
@@ -205,19 +265,19 @@ def _by_shapley(
     scores = np.array([np.nan if row.score is None else row.score for row in scored])
     alarm = np.array([bool(row.alarm) for row in scored])
     found = []
-    reports = _reports(scored, student)
-    for what, places in reports[:MOST_REPORTS]:
-        value = _value_of(what, student)
-        own = value(inputs[places])
-        place = places[int(own.argmax())]
+    spans = chosen(spans_of(_reports(scored, student), scored), scored, next(iter(given.paths)), at)
+    for one in spans[:MOST_REPORTS]:
+        value = _value_of(one.what, student)
+        own = value(inputs[one.places])
+        place = one.places[int(own.argmax())]
         values = shapley(value, inputs[place], reference, [group for _, group in groups])
         shares = shares_of(_named([feature for feature, _ in groups]), values, None, None)
-        ends = _ends(scored, places)
+        ends = ends_of_span(one, scored)
         score, base = float(own.max()), float(value(reference[None])[0])
-        found.append(Explained(what, *ends, 1, score, base, shares, by_channel(shares)))
-    if len(reports) > MOST_REPORTS:
-        more = counted(len(reports), "report")
-        notes = (*notes, f"The file has {more}; the first {MOST_REPORTS} are explained.")
+        found.append(Explained(one.what, *ends, 1, score, base, shares, by_channel(shares), one.number, one.reports))
+    if len(spans) > MOST_REPORTS:
+        more = counted(len(spans), "report")
+        notes = (*notes, f"The file has {more}; the first {MOST_REPORTS} are explained, others with --at.")
     return Explanation(
         str(given.folder),
         next(iter(given.paths)),
@@ -271,8 +331,3 @@ def _value_of(what: str, student: Student) -> Callable[[np.ndarray], np.ndarray]
         return np.asarray((given[:, place] - np.delete(given, place, axis=1).max(axis=1)) * unit)
 
     return lead
-
-
-def _ends(scored: Sequence[Scored], places: np.ndarray) -> tuple[float | None, float | None]:
-    """Where the first of some windows begins and the last ends."""
-    return scored[int(places[0])].begin, scored[int(places[-1])].end

@@ -6,37 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from micro.detection.alarm_parts import Share
 from micro.examination.explain import Explained, Explanation
+from micro.examination.explain_words import sentence_of, summary, worst
 from micro.runs.report.over_time import Track, scores_over_time
 from micro.support.html import chart, drawing, figure, label_of, page
 
-# Features drawn over time, columns of the picture, rows of a table, and alarms with a table.
-MOST_FEATURES, MOST_COLUMNS, MOST_ROWS, MOST_TABLES = 12, 400, 12, 20
-
-
-def sentence_of(one: Explained, top: int = 3) -> str:
-    """What one alarm, class or label came from."""
-    where = ""
-    if one.begin is not None and one.end is not None:
-        where = f" from {one.begin:.6g} s to {one.end:.6g} s"
-    if one.what == "no alarm":
-        begin = f"no alarm; the highest score, {one.score:.4g},{where}"
-    else:
-        begin = f"alarm{where}" if one.what == "alarm" else f"{one.what!r}{where}"
-    parts = "; ".join(_part(share) for share in one.shares[:top])
-    channels = ", ".join(f"{100 * share.share:.0f} % {share.channel}" for share in one.channels[:top])
-    of = f" By channel: {channels}." if len(one.channels) > 1 else ""
-    return f"{begin[0].upper()}{begin[1:]}: {parts}.{of}"
-
-
-def _part(share: Share) -> str:
-    """A feature and its share."""
-    more = [] if not share.direction else [f"{share.direction} what is expected"]
-    if share.usual is not None and share.usual > 0 and share.value > 2 * share.usual:
-        more.append(f"{share.value / share.usual:.3g} times its usual part")
-    said = f" ({', '.join(more)})" if more else ""
-    return f"{100 * share.share:.0f} % {share.channel} {share.feature}{said}"
+# Features drawn over time, columns of the picture, rows of a table; stretches in words, with a chart, and with a table.
+MOST_FEATURES, MOST_COLUMNS, MOST_ROWS, MOST_SAID, MOST_CHARTS, MOST_TABLES = 12, 400, 12, 3, 6, 20
 
 
 def render_explanation(found: Explanation) -> bytes:
@@ -46,15 +22,16 @@ def render_explanation(found: Explanation) -> bytes:
         if found.method == "summands":
             track = Track(found.file, found.seconds, found.scores, found.alarm)
             charts = [scores_over_time([track], found.threshold), parts_over_time(found)]
-        charts += [shares_chart(one, number) for number, one in enumerate(found.explained[:6], 1)]
+        charts += [shares_chart(one) for one in worst(found.explained, MOST_CHARTS)]
     return page(
         "micro.examination",
         "explain.html.j2",
         found=found,
-        says=[sentence_of(one) for one in found.explained],
+        says=[sentence_of(one) for one in worst(found.explained, MOST_SAID)],
+        summary=summary(found.explained),
+        detailed=worst(found.explained, MOST_TABLES),
         charts=[each for each in charts if each],
         rows=MOST_ROWS,
-        tables=MOST_TABLES,
     )
 
 
@@ -93,7 +70,7 @@ def parts_over_time(found: Explanation) -> dict[str, str] | None:
     return chart("Parts of the score over time", says, drawn, data)
 
 
-def shares_chart(one: Explained, number: int) -> dict[str, str]:
+def shares_chart(one: Explained) -> dict[str, str]:
     """The largest features of one alarm, class or label, with what they usually add."""
     shown = one.shares[:MOST_ROWS]
     drawn, axes = figure(0.9 + 0.26 * len(shown))
@@ -113,7 +90,7 @@ def shares_chart(one: Explained, number: int) -> dict[str, str]:
         "usual": [share.usual for share in one.shares],
     }
     name = one.what if one.what in ("alarm", "no alarm") else f"report of {one.what!r}"
-    return chart(f"{number}. {name}", f"{sentence_of(one)}", drawn, data)
+    return chart(f"{one.number}. {name}", f"{sentence_of(one)}", drawn, data)
 
 
 def _labels(features: Sequence[tuple[str, str]]) -> list[str]:

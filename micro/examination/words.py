@@ -120,7 +120,7 @@ def on_faults(test: DetectorTest, timed: bool) -> list[str]:
     if test.delay is not None and test.worst_delay is not None and timed:
         said.append(
             f"a fault is seen {duration(test.delay)} after it begins in the median, {duration(test.worst_delay)} at the latest "
-            "of those found"
+            f"of those found{test.left_out}"
         )
     if test.missed:
         said.append(f"missed: {listed([place_of(event) for event in test.missed], 5)}")

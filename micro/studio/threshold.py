@@ -14,6 +14,7 @@ from micro.detection.detector import Detector
 from micro.detection.in_alarm import in_alarm
 from micro.detection.score import Score
 from micro.errors import DataError
+from micro.runs.assessment.alarms import Timing, judged_time
 from micro.runs.baseline import calibration_sessions, calibration_stops
 from micro.support.wording import DAY
 
@@ -85,7 +86,7 @@ def moved(folder: Path, report: Mapping[str, Any], scored: Sequence[Mapping[str,
     counting = counting_of(report)
     sessions = [np.asarray(each, dtype=np.float64) for each in calibration_sessions(folder)]
     stops = calibration_stops(folder)
-    faulty = _by_file(scored)
+    faulty = _by_file(scored, counting.hop_seconds)
     now = float(report["threshold"])
     every = np.concatenate([*sessions, *(each.scores for each in faulty)])
     low, high = float(np.quantile(every, 0.01)), float(np.quantile(every, 0.99))
@@ -106,26 +107,32 @@ def moved(folder: Path, report: Mapping[str, Any], scored: Sequence[Mapping[str,
 
 @dataclass(frozen=True)
 class Scored:
-    """Windows of a recording that have a score, in order: that, and the seconds at which each ends, NaN where no rate is known;
-    both (n,). Windows at fault, or with the machine off, lie between them; `off_before` is in how many windows before each one
-    the machine is off, (n,) int."""
+    """Windows of a recording that have a score, in order: that, and the seconds until each ends, without the time in which no
+    window is judged, NaN where no rate is known; both (n,). Windows at fault, or with the machine off, lie between them;
+    `off_before` is in how many windows before each one the machine is off, (n,) int."""
 
     scores: np.ndarray
     seconds: np.ndarray
     off_before: np.ndarray
 
 
-def _by_file(scored: Sequence[Mapping[str, Any]]) -> list[Scored]:
-    """The windows of each file."""
-    found: dict[str, list[tuple[float, float, int]]] = {}
-    off = 0
+def _by_file(scored: Sequence[Mapping[str, Any]], hop_seconds: float | None) -> list[Scored]:
+    """The windows of each file that has one with a score."""
+    files: dict[str, list[Mapping[str, Any]]] = {}
     for window in scored:
-        off += window.get("result") == "machine off"
-        if isinstance(window.get("score"), int | float):
-            seconds = window.get("end")
-            at = float(seconds) if isinstance(seconds, int | float) else np.nan
-            found.setdefault(str(window["file"]), []).append((float(window["score"]), at, off))
-    return [Scored(*np.array(rows).T) for rows in found.values()]
+        files.setdefault(str(window["file"]), []).append(window)
+    found = []
+    for windows in files.values():
+        judged = np.array([isinstance(window.get("score"), int | float) for window in windows])
+        if not judged.any():
+            continue
+        off = np.cumsum([window.get("result") == "machine off" for window in windows])
+        begins, ends = (np.array([window.get(name) for window in windows], np.float64) for name in ("begin", "end"))
+        timing = Timing(float(ends[0] - begins[0]), hop_seconds)
+        seconds = judged_time(begins, judged, timing, float(begins[0]))
+        scores = np.array([window["score"] for window, one in zip(windows, judged, strict=True) if one], np.float64)
+        found.append(Scored(scores, seconds[judged], off[judged]))
+    return found
 
 
 def _at(

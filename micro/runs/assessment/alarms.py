@@ -11,6 +11,7 @@ import numpy as np
 from micro.detection.metrics import auc
 from micro.detection.rates import Rate, daily
 from micro.runs.assessment.intervals import interval
+from micro.support.wording import duration
 
 HEALTHY, FAULTY, UNKNOWN = 0, 1, -1
 
@@ -85,9 +86,10 @@ class Event:
     """A fault in a file, in seconds since its first row; `end` is None where the file ends in it.
 
     Attributes:
-        delay: From its begin to the end of the first window after which the detector is in alarm; None where it is missed, and
-            where the detector was in alarm before it began.
+        delay: From its begin to the end of the first window after which the detector is in alarm, without the time in which no
+            window is judged; None where it is missed, and where the detector was in alarm before it began.
         before: Whether the detector was in alarm before it began.
+        unjudged: Seconds that the delay leaves out; 0 without a delay.
     """
 
     file: str
@@ -97,6 +99,7 @@ class Event:
     found: bool
     delay: float | None
     before: bool
+    unjudged: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -159,6 +162,12 @@ class DetectorTest:
         """The events that were not found."""
         return tuple(event for event in self.by_event if not event.found)
 
+    @property
+    def left_out(self) -> str:
+        """In words what delays leave out, to go behind a sentence on them; '' where nothing."""
+        longest = max((event.unjudged for event in self.by_event), default=0.0)
+        return f"; time in which no window is judged, {duration(longest)} at most, is left out" if longest else ""
+
 
 @dataclass(frozen=True)
 class Timing:
@@ -210,6 +219,27 @@ def detector_figures(files: Sequence[Watched], events: Mapping[str, Sequence[Str
     )
 
 
+def judged_time(begins: np.ndarray, judged: np.ndarray, timing: Timing, start: float) -> np.ndarray:
+    """Seconds from `start` to the end of each window, without the time in which no window is judged: that from the begin of a
+    window without a score to the next one's, and of a gap between two windows what is more than a hop.
+
+    Args:
+        begins: Of the windows in their order, (n,); the first is the first that holds a part of what begins at `start`.
+        judged: Those with a score, (n,) bool.
+
+    Returns: (n,).
+
+    >>> judged_time(np.arange(4.0), np.array([False, False, True, True]), Timing(2.0, 1.0), 0.0).tolist()
+    [2.0, 2.0, 2.0, 3.0]
+    """
+    window, hop = timing.window or 0.0, timing.hop or 0.0
+    reached = np.maximum(begins, start)
+    apart = np.diff(reached)
+    steps = np.where(judged[:-1], np.where(apart > 1.5 * hop, hop, apart), 0.0)
+    before = min(float(reached[0]) - start, hop)
+    return before + np.concatenate(([0.0], np.cumsum(steps))) + begins + window - reached
+
+
 def _reach(watched: Watched, event: Stretch, timing: Timing) -> tuple[int, int]:
     """The first window that holds a part of an event, and one past the last by which it may be found: those after it of which
     the detector still counts one of its windows are among them."""
@@ -231,11 +261,15 @@ def _events(watched: Watched, events: Sequence[Stretch], timing: Timing) -> list
             continue
         on = np.flatnonzero(state[first:past])
         before = bool(first > 0 and state[first - 1] and state[first])
-        delay = (
-            float(ends[first + on[0]] - event.start) if len(on) and not before and timing.window is not None else None
-        )
+        delay, unjudged = None, 0.0
+        if len(on) and not before and timing.window is not None:
+            seen = slice(first, first + on[0] + 1)
+            delay = float(judged_time(watched.begins[seen], watched.judged[seen], timing, event.start)[-1])
+            # What is left of rounding is nothing.
+            left = float(ends[first + on[0]] - event.start) - delay
+            unjudged = left if left > 1e-6 * timing.window else 0.0
         end = event.end if np.isfinite(event.end) else None
-        made.append(Event(watched.name, event.label, event.start, end, bool(len(on)), delay, before))
+        made.append(Event(watched.name, event.label, event.start, end, bool(len(on)), delay, before, unjudged))
     return made
 
 

@@ -62,7 +62,7 @@ def sentences(report: RunReport, evaluation: Evaluation, data: Prepared) -> list
         late = ""
         if test.delay is not None and test.worst_delay is not None:
             late = f", {duration(test.delay)} after their first tested window begins in the median"
-            late += f", {duration(test.worst_delay)} at the latest"
+            late += f", {duration(test.worst_delay)} at the latest{test.left_out}"
         said.append(f"{test.events.found} of {len(test.by_event)} faulty recordings raise an alarm{late}")
     return [f"{each[0].upper()}{each[1:]}." for each in said]
 

@@ -1,0 +1,77 @@
+"""The stretches of a file in which something is reported: joined where they overlap, and chosen by a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from micro.errors import DataError
+from micro.runs.score_files import Scored
+
+
+@dataclass(frozen=True)
+class Span:
+    """Windows in which one thing is reported.
+
+    Attributes:
+        number: Its place in the file, from 1.
+        places: Of its windows, (n,) int.
+        reports: How often it begins in them.
+    """
+
+    number: int
+    what: str
+    places: np.ndarray
+    reports: int = 1
+
+
+def spans_of(reports: Sequence[tuple[str, np.ndarray]], scored: Sequence[Scored]) -> list[Span]:
+    """Reports in the order of their first windows; those of one thing whose windows overlap in time, or are shared, are one.
+
+    Args:
+        reports: What is reported, and the places of its windows, in their order.
+        scored: All windows of the file.
+    """
+    found: list[Span] = []
+    for what, places in reports:
+        n = next((n for n in range(len(found) - 1, -1, -1) if found[n].what == what), None)
+        if n is not None and _overlap(scored[int(found[n].places[-1])], scored[int(places[0])]):
+            one = found[n]
+            found[n] = Span(one.number, what, np.union1d(one.places, places), one.reports + 1)
+        else:
+            found.append(Span(len(found) + 1, what, places))
+    return found
+
+
+def _overlap(last: Scored, first: Scored) -> bool:
+    """Whether a window begins before another one ends."""
+    return last.row >= first.row or (last.end is not None and first.begin is not None and first.begin < last.end - 1e-9)
+
+
+def chosen(spans: Sequence[Span], scored: Sequence[Scored], file: str, at: float | None) -> list[Span]:
+    """The stretches that hold a time; all of them without one.
+
+    Raises:
+        DataError: For a time at which nothing is reported; it names the nearest stretch.
+    """
+    if at is None:
+        return list(spans)
+    ends = [ends_of_span(one, scored) for one in spans]
+    timed = [(one, begin, end) for one, (begin, end) in zip(spans, ends) if begin is not None and end is not None]
+    held = [one for one, begin, end in timed if begin <= at <= end and one.what != "no alarm"]
+    if held:
+        return held
+    reported = [(begin, end) for one, begin, end in timed if one.what != "no alarm"]
+    if not reported:
+        raise DataError(f"nothing is reported at {at:g} s of {file}, and nothing at any other time; leave --at out")
+    begin, end = min(reported, key=lambda each: max(each[0] - at, at - each[1]))
+    raise DataError(
+        f"nothing is reported at {at:g} s of {file}; the nearest stretch is from {begin:.6g} s to {end:.6g} s"
+    )
+
+
+def ends_of_span(one: Span, scored: Sequence[Scored]) -> tuple[float | None, float | None]:
+    """Where the first of its windows begins and the last ends, in seconds since the file's first row."""
+    return scored[int(one.places[0])].begin, scored[int(one.places[-1])].end
