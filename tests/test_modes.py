@@ -385,6 +385,8 @@ def test_each_mode_keeps_its_rate_where_one_threshold_for_all_does_not():
     ("changes", "says"),
     [
         ({"edges": (1.0,)}, "two numbers at least"),
+        ({"edges": (2200.0,)}, r"n edges make n - 1 modes; for a mode below 2200 .* as \[LOWEST, 2200, HIGHEST\]"),
+        ({"edges": ()}, r"n edges make n - 1 modes; \[600, 1200, 1800\] are 600 to 1200 and 1200 to 1800"),
         ({"edges": ()}, "none where off_below is given"),
         ({"edges": (1.0, 1.0)}, "must rise, in float32"),
         ({"edges": (1e9, 1e9 + 1)}, "must rise, in float32"),

@@ -1,6 +1,7 @@
 """A run with operating modes: from CSV files with a column of speed to firmware whose self-test passes."""
 
 import csv
+import re
 import shutil
 import subprocess
 
@@ -65,7 +66,37 @@ def test_windows_have_the_mode_of_their_speed_which_is_no_channel(tmp_path):
     assert data.ranges.names == ("500 to 1000", "1000 to 2000")
     assert set(data.calibration.modes.tolist()) == {0, 1} == set(data.test.modes.tolist())
     assert any("machine is off were left out" in note for note in data.notes)
-    assert any("unknown operating mode were left out" in note for note in data.notes)
+    (said,) = [note for note in data.notes if "unknown operating mode were left out" in note]
+    assert re.search(
+        r"test, by their 'rpm': \d+ across several ranges, as of a machine that changes its speed\.$", said
+    )
+
+
+def test_windows_of_unknown_mode_say_between_which_values_they_lie_and_what_edge_would_take_them_in(tmp_path):
+    (tmp_path / "data").mkdir()
+    folder = recorded(tmp_path / "data")
+    for edges, fixed in (
+        ([750.0, 1600.0], False),
+        ([750.0, 1600.0], True),
+        ([600.0, 1600.0], False),
+    ):
+        given = config(folder, edges=edges, resolution=0.5)
+        if fixed:
+            kind = {"kind": ("spectrum",), "arithmetic": "fixed", "full_scale": 4.0, "bands": 8}
+            given = given.model_copy(update={"features": given.features.model_copy(update=kind)})
+        data = prepare(given)
+        (said,) = [note for note in data.notes if "unknown operating mode were left out" in note]
+        found = re.search(r"(\d+) at or above the last edge 1600, up to ([\d.]+), which a last edge above that", said)
+        low = re.search(r"(\d+) below the first edge 750, down to ([\d.]+), which a first edge of that or less", said)
+        assert int(found[1]) > 3 * 60
+        assert 1700 < float(found[2]) < 1730
+        assert (low is not None) == (edges[0] == 750.0)
+        if low is not None:
+            assert int(low[1]) > 5 * 60
+            assert 670 < float(low[2]) < 700
+            # Those edges take them in, so that none lies outside.
+            taken = prepare(config(folder, edges=[float(low[2]), float(found[2]) + 1]))
+            assert not any("the first edge" in note or "the last edge" in note for note in taken.notes)
 
 
 def test_modes_with_too_few_windows_are_named_or_left_out(tmp_path):

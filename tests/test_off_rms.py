@@ -18,6 +18,7 @@ import micro
 from micro.aot.generate import generate
 from micro.config import parse_config
 from micro.datasets.prepare import prepare
+from micro.datasets.speeds import starts_before
 from micro.detection.detector import Status, decide
 from micro.detection.in_alarm import in_alarm
 from micro.detection.score import Score
@@ -354,10 +355,24 @@ def test_windows_of_a_machine_that_is_off_are_in_no_part_and_are_counted(tmp_pat
     assert 0.2 < data.unjudged.off / data.unjudged.windows < 0.4
     assert data.unjudged.unknown == 0
     assert any(f"{data.unjudged.off:,} of " in note and "machine is off were left out" in note for note in data.notes)
+    # Starts within the healthy windows that are tested, and one before the first of them where there is one.
+    healthy = [(data.test.labels == 0) & (np.array(data.test.origins) == name) for name in ("ok1.csv", "ok2.csv")]
+    within = sum(int((np.diff(data.test.off_before[rows]) > 0).sum()) for rows in healthy)
+    assert within <= data.unjudged.starts <= within + 2
     parts = ("train", "validation", "calibration", "test")
     # The standard deviation of x, scaled: that of a machine which is off is far below all others.
     assert sum(len(getattr(data, part).x) for part in parts) < 0.8 * sum(len(getattr(whole, part).x) for part in parts)
     assert data.scaling.centre[1] > 1.2 * whole.scaling.centre[1]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "starts"), [(range(3), 1), (range(3, 5), 0), (range(5, 9), 1), (range(2, 7), 1), (range(0), 0)]
+)
+def test_a_start_is_where_the_machine_was_off_since_the_window_before(chosen, starts):
+    stands = np.array([1, 0, 0, 0, 0, 0, 1, 1, 0, 0, 0, 0], bool)
+    learnable = np.array([1, 2, 3, 4, 5, 8, 9, 10, 11])
+    assert starts_before(stands, learnable, np.array(chosen, int)) == starts
+    assert starts_before(None, learnable, np.array(chosen, int)) == 0
 
 
 @pytest.mark.parametrize("features", [{}, {"arithmetic": "fixed", "full_scale": 16.0}], ids=["float32", "fixed"])

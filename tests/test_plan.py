@@ -55,6 +55,7 @@ def test_a_plan_is_what_the_run_has_done_and_writes_nothing(rig_run, tmp_path):
     batches = -(-report["data"]["windows"]["train"] // 64)
     assert plan.steps == 2 * (6 + 10 + 10) * batches
     assert as_lines(plan)["windows, test"].endswith("faulty")
+    assert ", 1 channel at 12,800 Hz, windows of " in as_lines(plan)["data"]
     with pytest.raises(RunError, match="holds a run already"):
         plan_run(config, rig_run)
     assert plan_run(config, rig_run, force=True).out == f"{rig_run} holds a run, which would be replaced"

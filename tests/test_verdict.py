@@ -336,3 +336,49 @@ def test_where_most_windows_are_of_an_unknown_mode_the_verdict_is_no_better_than
     assert verdict.grade == grade
     said = f"{unknown} of {100 - off} windows of the running machine are in no operating mode"
     assert any(said in reason.says for reason in verdict.reasons) == (grade == "doubtful")
+
+
+@pytest.mark.parametrize(("off", "starts", "said"), [(30, 0, True), (30, 2, False), (30, None, False), (0, 0, False)])
+def test_a_machine_that_was_off_and_never_starts_in_the_test_is_a_remark(off, starts, said):
+    report = detector_report(HEALTHY, FAULTY)
+    data = report.data.model_copy(update={"unjudged": Unjudged(100, off, 0, starts)})
+    verdict = judge(report.model_copy(update={"data": data}))
+    assert verdict.grade == "good"
+    found = [reason for reason in verdict.reasons if reason.what == "no start of the machine was tested"]
+    assert bool(found) == said
+    assert all("record several starts" in reason.then for reason in found)
+
+
+def mode(name, healthy=(300, 0.02), faulty=(300, 0.9), threshold=1.0):
+    rates = dict(zip(("healthy", "false_alarms", "faulty", "detected"), (*healthy, *faulty)))
+    return {"name": name, "threshold": threshold, "calibration": 90, **rates}
+
+
+@pytest.mark.parametrize(
+    ("modes", "what"),
+    [
+        (
+            [mode("1000 to 2200", faulty=(709, 144 / 709)), mode("2200 to 4000")],
+            "more than half of the faulty windows missed in mode 1000 to 2200",
+        ),
+        (
+            [mode("0 to 1", faulty=(300, 0.05)), mode("1 to 2", faulty=(300, 0.4)), mode("2 to 3")],
+            "more than half of the faulty windows missed in modes 0 to 1, 1 to 2",
+        ),
+        ([mode("0 to 1"), mode("1 to 2", healthy=(60, 0.2))], "false alarms above what was asked in mode 1 to 2"),
+        # Few windows tell nothing, a little more than asked is a remark at most, and modes without windows are not judged.
+        ([mode("0 to 1", faulty=(8, 0.25)), mode("1 to 2", healthy=(9, 1 / 9))], None),
+        ([mode("0 to 1"), mode("1 to 2", healthy=(4000, 0.03))], None),
+        ([mode("0 to 1", healthy=(0, None), faulty=(0, None)), mode("1 to 2")], None),
+        # What is of unknown mode is not judged at all, and one mode is all windows.
+        ([mode("0 to 1", faulty=(300, 0.0), threshold=None), mode("1 to 2")], None),
+        ([mode("10 and above", faulty=(300, 0.2))], None),
+    ],
+)
+def test_a_mode_that_misses_faults_or_alarms_too_often_is_named_though_the_average_is_good(modes, what):
+    verdict = judge(detector_report(HEALTHY, FAULTY, by_mode=modes))
+    assert verdict.grade == ("good" if what is None else "doubtful")
+    assert "mode" not in verdict.headline if what is None else what in verdict.headline
+    if what is not None and "1000 to 2200" in what:
+        assert "144 of 709 (20.3 %) in mode 1000 to 2200" in verdict.reasons[0].says
+        assert "window longer" in verdict.next_step

@@ -42,8 +42,9 @@ class Level:
 @dataclass(frozen=True)
 class Unjudged:
     """Of all windows of a run's recordings those in which the machine is off, and those of unknown operating mode, 0 without
-    modes."""
+    modes; and how often the machine starts within the healthy test windows, None where that is not known."""
 
     windows: int
     off: int
     unknown: int
+    starts: int | None = None

@@ -22,7 +22,7 @@ from micro.datasets.pieces import Parts, Pieces, piece
 from micro.datasets.predicted import predicted_channels, predicted_note
 from micro.datasets.recording import Recording, all_within, any_within, cut, reach
 from micro.datasets.reported import Unjudged
-from micro.datasets.speeds import SpeedColumn, modes_of, not_judged, unjudged_of
+from micro.datasets.speeds import Outside, SpeedColumn, modes_of, not_judged, outside_of, starts_before, unjudged_of
 from micro.datasets.split import (
     CALIBRATION,
     PARTS,
@@ -38,7 +38,7 @@ from micro.datasets.standing import Standing, detector_limits, wholly_off
 from micro.datasets.twins import Alike, alike, same_stretches, twins_of
 from micro.datasets.viewed import viewed
 from micro.datasets.views import AS_THE_STUDENT, TeacherInputs, Views
-from micro.detection.modes import OFF, Ranges
+from micro.detection.modes import OFF, UNKNOWN, Ranges
 from micro.errors import DataError
 from micro.signal import Frames, Scaling
 from micro.support.wording import counted, listed, was
@@ -92,11 +92,14 @@ def table_parts(
     divided = _divided(windows, recordings, paths, found, data, views, seed, fold)
     more += [*divided.notes, *windows.notes, *shared_windows(found, recordings, windows.divided, views.window, PARTS)]
     parts: list[Pieces] = [[], [], [], divided.test]
+    starts = 0
     for one, places in zip(windows.stretches, divided.runs):
         for part, place in enumerate(places):
             rows = one.learnable[place]
             if not len(rows):
                 continue
+            if part == PARTS.index("the test"):
+                starts += starts_before(one.off, one.learnable, np.arange(len(one.learnable))[place])
             about = (one.frames, one.values, 0, one.name, rows)
             made = piece(*about, views=views, of_teacher=one.of_teacher, modes=one.modes, off=one.off)
             if part == 0:
@@ -115,7 +118,7 @@ def table_parts(
         tested=divided.tested,
         predicted=views.main.places_of(predicted),
         ranges=modes,
-        unjudged=windows.unjudged,
+        unjudged=windows.with_starts(starts),
         related=related({one.name: one.name for one in recordings}, found),
         machines=machines_of(recordings, views) if scalings and not predicted else None,
         divided=tuple(windows.divided),
@@ -200,6 +203,12 @@ class _Windows:
     notes: list[str]
     unjudged: Unjudged | None = None
 
+    def with_starts(self, more: int) -> Unjudged | None:
+        """What is not judged, with further starts of the machine in the test."""
+        if self.unjudged is None:
+            return None
+        return replace(self.unjudged, starts=(self.unjudged.starts or 0) + more)
+
 
 def _without(windows: _Windows, recordings: Sequence[Recording], untested: frozenset[str]) -> tuple[Pieces, list[str]]:
     """The test without healthy windows of files that are no test in a fold, which are in no part then; and a note on them."""
@@ -235,6 +244,8 @@ def _windows(
     made = _Windows([], [], [], [], {}, [])
     differing = 0
     of_all: list[np.ndarray] = []
+    started = 0
+    outside: list[Outside | None] = []
     for place, recording in enumerate(recordings):
         frames, starts = cut(recording, views)
         values, theirs = _features(recording, frames, views, scalings)
@@ -248,6 +259,7 @@ def _windows(
         judged = states >= 0
         stands = states == OFF if ranges is not None or off.limits else None
         of_all += [] if stands is None else [states]
+        outside.append(outside_of(ranges, recording, own[states == UNKNOWN], window))
         learnable = np.flatnonzero(all_within(recording.healthy, *within) & (labels != 1) & judged)
         if len(learnable):
             made.stretches.append(Stretch(recording.name, place, frames, values, learnable, theirs, modes, stands))
@@ -271,13 +283,14 @@ def _windows(
                 made.test.append(piece(*about, views=views, of_teacher=theirs, modes=modes, off=stands))
             if len(rows) and label == 0:
                 made.healthy_test[place] = rows
+                started += starts_before(stands, rows, np.arange(len(rows)))
     if known and not made.faults:
         raise DataError(
             f"known_faults: {listed(sorted(known))}: no window of {views.student.window} is faulty for half its rows"
         )
     made.notes.extend(_on_differing(differing))
-    made.notes.extend(not_judged(of_all))
-    return replace(made, unjudged=unjudged_of(of_all))
+    made.notes.extend(not_judged(of_all, ranges, outside))
+    return replace(made, unjudged=unjudged_of(of_all, started))
 
 
 def _healthy_frames(recording: Recording, views: Views) -> Frames:

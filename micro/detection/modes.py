@@ -55,7 +55,17 @@ class Ranges:
         if not self.column or not isinstance(self.column, str):
             raise ValueError(f"column must be the name of a column, got {self.column!r}")
         if len(self.edges) == 1 or (not self.edges and self.off_below is None):
-            raise ValueError(f"edges must be two numbers at least, or none where off_below is given, got {self.edges}")
+            one = f"{self.edges[0]:g}" if self.edges else ""
+            make = (
+                f"for a mode below {one} and one from {one} on give the lowest and the highest value too, as "
+                f"[LOWEST, {one}, HIGHEST]"
+                if one
+                else "[600, 1200, 1800] are 600 to 1200 and 1200 to 1800"
+            )
+            raise ValueError(
+                f"edges must be two numbers at least, or none where off_below is given, got {list(self.edges)}: n edges make "
+                f"n - 1 modes; {make}"
+            )
         if self.count > MOST_MODES:
             raise ValueError(f"edges must be {MOST_MODES + 1} at most, got {len(self.edges)}")
         if self.resolution is not None and not 0 < self.resolution < math.inf:

@@ -16,16 +16,14 @@ from micro.datasets.prepare import prepare
 from micro.detection.rates import alarms_by_design, counts_for
 from micro.detection.threshold import least_rate
 from micro.errors import MicroError
-from micro.look.still import MOTION, VIBRATION, seconds_of
+from micro.look.still import MOTION, VIBRATION
 from micro.look.suggest import NAMED, Suggestion
 from micro.look.survey import Survey
-from micro.look.surveyed import Surveyed
+from micro.look.windows import TURNS, hop_of, shaft_of, turn, window_of
 from micro.support.c_names import as_identifier
 from micro.support.toml_text import toml_of
 from micro.support.wording import DAY, HOUR, counted, listed
 
-# A run needs some such number of windows.
-FEWEST_WINDOWS = 60
 # The fraction of windows that is trained on; the fewest steps of an epoch, where windows are enough; and steps after which
 # teacher and student have learned, whatever the number of windows.
 TRAINED, STEPS = 0.6, 10
@@ -111,26 +109,6 @@ def tried(survey: Survey, config: str | Path, text: str) -> tuple[str | None, st
     return None, text
 
 
-def window_of(survey: Survey) -> int:
-    """Samples of a window: of vibration a tenth of a second, of motion two seconds, of slow data 32; but enough windows, and
-    none longer than the longest stretch of each label."""
-    rate = survey.rate or 1.0
-    wanted = seconds_of(rate) * rate if rate >= MOTION else 32.0
-    rows = sum(file.rows for file in survey.files)
-    most = min(2 * rows / FEWEST_WINDOWS, min(file.rows for file in survey.files), 4096)
-    words = {word for file in survey.files for word in file.stretches}
-    if (survey.label_column is not None or survey.label_columns) and words:
-        most = min(most, *(max(_surely_within(file, word) for file in survey.files) for word in words))
-    exponent = min(round(math.log2(max(1.0, wanted))), math.floor(math.log2(max(1.0, most))))
-    return int(2 ** max(3, exponent))
-
-
-def _surely_within(file: Surveyed, word: str) -> float:
-    """The longest window of which one lies in a file's longest stretch of a label, though windows begin every half of one."""
-    longest = file.stretches.get(word, 0)
-    return longest if longest == file.rows else longest / 1.5
-
-
 def where(survey: Survey, folder: Path) -> list[str]:
     """The files: by as few patterns as name them, where nothing else lies that would match, else one by one."""
     paths = [file.path.resolve() for file in survey.files]
@@ -183,7 +161,10 @@ def _features(survey: Survey, suggestion: Suggestion, window: int) -> list[str]:
         kind, why = '"spectrum"', 'for vibration and sound; ["spectrum", "envelope", "moments"] for bearings'
     else:
         kind, why = '"statistics"', "mean, deviation, least, most and mean step of each channel"
-    lines = [f"kind = {kind}  # {why}", f"window = {window}  # {window / rate:.3g} s", f"hop = {max(1, window // 2)}"]
+    shaft = shaft_of(survey)
+    turns = "" if shaft is None else f", {window / turn(shaft, rate):.3g} turns at {shaft.slowest:.4g} RPM"
+    turns += f"; {TURNS} or more tell the lines of a shaft apart" if turns else ""
+    lines = [f"kind = {kind}  # {why}", f"window = {window}  # {window / rate:.3g} s{turns}", f"hop = {hop_of(window)}"]
     if kind == '"spectrum"':
         lines.append(f"bands = {min(64, window // 4)}")
     return lines
@@ -193,7 +174,7 @@ def _hits(survey: Survey, window: int, rate: float) -> list[str]:
     """How many windows make an alarm, for at most one false alarm an hour at a rate of them above the threshold."""
     if survey.rate is None:
         return []
-    a_day = DAY * survey.rate / max(1, window // 2)
+    a_day = DAY * survey.rate / hop_of(window)
     hits, history = counts_for(rate, a_day, DAY / HOUR)
     alone = f"a window alone would raise about {alarms_by_design(rate, 1, 1, a_day):,.0f} false alarms a day"
     return [f"min_hits = {hits}  # {alone}: docs/nervous-alarm.md", f"history = {history}"] if hits > 1 else []

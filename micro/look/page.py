@@ -6,7 +6,7 @@ from micro.look.suggest import Suggestion
 from micro.look.survey import Survey
 from micro.look.surveyed import Surveyed
 from micro.support.html import chart, drawing, page, stacked
-from micro.support.wording import counted
+from micro.support.wording import are, counted
 
 
 def render_look(survey: Survey, suggestion: Suggestion, title: str) -> bytes:
@@ -26,7 +26,8 @@ def _signals(file: Surveyed) -> dict[str, str]:
         axes.set_ylabel(channel.name, rotation=0, ha="right")
     left_out = ", without its gaps" if file.gaps else ""
     panels[-1].set_xlabel(f"seconds{left_out}" if file.rate else "rows")
-    more = f"; {len(file.channels) - shown} channels more are not drawn" if len(file.channels) > shown else ""
+    rest = len(file.channels) - shown
+    more = f"; {counted(rest, 'more channel')} {are(rest)} not drawn" if rest > 0 else ""
     rate = f" at {file.rate:.6g} Hz" if file.rate else ""
     gaps = f", with {counted(file.gaps, 'gap')} in time, which the picture leaves out" if file.gaps else ""
     return chart(file.name, f"{file.rows:,} rows{rate}{gaps}{more}.", drawn)

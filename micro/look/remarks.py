@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 from micro.datasets.missing import SELDOM
 from micro.datasets.precision import Precision, joined
+from micro.look.speed import Speed, is_speed
 from micro.look.still import limits_between
 from micro.look.surveyed import Surveyed
 from micro.support.patterns import matches_name
@@ -16,54 +17,56 @@ from micro.support.wording import counted, listed, percent
 
 # What keeps a slow sensor in a fast file.
 OF_ITS_OWN = 'make it a [[sources]] of its own with rows = "filled" (docs/tables.md)'
-# Words in the name of a column that holds the speed of a shaft; and the highest values in RPM that one reaches, at least and at
-# most: below are speeds in other units, above what no shaft of a machine does.
-SPEED_WORDS = ("rpm", "speed", "drehzahl", "tacho", "tach", "rev", "revs", "umin")
-LEAST_RPM, MOST_RPM = 30.0, 200_000.0
-# The share of rows without a value that a column has at most, to be taken as a speed beside others.
-MOST_MISSING = 0.01
 # Multiples of the shaft's speed that the sample rate shows at least, where bands in them are worth a word.
 LEAST_ORDERS = 2
-# Windows above the threshold that make an alarm, so that none does that reaches across a stop, where half a window is the hop.
+# Windows above the threshold that make an alarm, so that none does that reaches across a moment at which the machine starts or
+# stops, where half a window is the hop.
 OFF_HITS = 3
 
 
-def speeds(files: Sequence[Surveyed], columns: Sequence[str], rate: float, vibrates: bool) -> list[str]:
+def speeds(found: Sequence[Speed], columns: Sequence[str], rate: float, vibrates: bool) -> list[str]:
     """Sentences on channels that by name and values are probably the speed of a shaft, and the keys that take it as one."""
-    names = columns or [channel.name for channel in files[0].channels]
     said = []
-    for name in names if len(names) > 1 else ():
-        held = [channel for file in files for channel in file.channels if channel.name == name]
-        low, high = min((c.low for c in held), default=-1.0), max((c.high for c in held), default=-1.0)
-        rows, missing = sum(file.rows for file in files), sum(channel.missing for channel in held)
-        if missing > MOST_MISSING * rows:
-            continue  # these keys need its value at every row
-        if not _is_speed(name) or not (low >= 0 and LEAST_RPM <= high <= MOST_RPM):
-            continue
-        keys = [f"[modes] column = {name!r} for a threshold in each range of speed"]
-        if rate / 2 >= LEAST_ORDERS * high / 60:
+    for each in found:
+        name = each.name
+        keys = [f"[modes] column = {name!r}{_edges(each)} for a threshold in each range of speed"]
+        if rate / 2 >= LEAST_ORDERS * each.high / 60:
             keys.append(f"features.orders = 'channel' with speed_column = {name!r} for bands in orders of it")
         if vibrates:
             keys.append(f"[bearing] rpm_column = {name!r} to name the part of a bearing that is damaged")
         leave = "; then leave it out of data.columns" if columns else ""
         said.append(
-            f"column {name!r} is probably the speed of a shaft, by its name and values of {low:.4g} to {high:.4g}; the "
-            f"model learns it as a channel like the others, unless a key takes it: {' or '.join(keys)}{leave}"
+            f"column {name!r} is probably the speed of a shaft, by its name and values of {each.low:.4g} to {each.high:.4g}; "
+            f"the model learns it as a channel like the others, unless a key takes it: {' or '.join(keys)}{leave}"
         )
+        if each.edges:
+            between = listed([f"{low:g} to {high:g}" for low, high in list(pairwise(each.edges))[1::2]])
+            held = listed([f"{one.middle:.4g}" for one in each.plateaus], len(each.plateaus))
+            said.append(
+                f"the edges for [modes] are around the speeds that the machine is held at, {held}, a mode each; what is "
+                f"between them ({between}), as of a machine that runs up, is a mode too where it has windows enough, else "
+                'unknown and not judged by too_few = "unknown"'
+            )
     return said
 
 
-def _is_speed(name: str) -> bool:
-    words = re.findall(r"[a-z]+", re.sub(r"([a-z])([A-Z])", r"\1 \2", name).lower())
-    return bool(set(words) & set(SPEED_WORDS))
+def _edges(speed: Speed) -> str:
+    """The other keys of [modes] for a machine that is held at several speeds; nothing where there are not several."""
+    if not speed.edges:
+        return ""
+    off = "" if speed.off_below is None else f", off_below = {speed.off_below:g}"
+    return f', edges = [{", ".join(f"{edge:g}" for edge in speed.edges)}], too_few = "unknown"{off}'
 
 
-def standing(files: Sequence[Surveyed], columns: Sequence[str]) -> list[str]:
-    """A sentence where the machine probably stands still in parts of files: both levels, and the key that leaves these out."""
+def standing(files: Sequence[Surveyed], columns: Sequence[str], a_second: float | None) -> list[str]:
+    """A sentence where the machine probably stands still in parts of files: both levels, and the key that leaves these out.
+
+    `a_second` is how many windows of the config begin in a second, None where that is not known.
+    """
     used = [
         each.name for each in files[0].channels if not columns or any(matches_name(each.name, of) for of in columns)
     ]
-    channels = [name for name in used if not _is_speed(name)]
+    channels = [name for name in used if not is_speed(name)]
     found = [(file, file.still) for file in files if file.still is not None]
     parts = [(file, still) for file, still in found if any(map(still.tells, channels))]
     if not parts:
@@ -78,9 +81,12 @@ def standing(files: Sequence[Surveyed], columns: Sequence[str]) -> list[str]:
     limit = limits_between([still for _, still in found], channels, [name for name in used if name not in channels])
     if limit is None:
         return [f"{said}; no limit of detect.off_rms is between these levels in all files"]
+    more = "sample rate / hop" if a_second is None else f"{a_second:.3g}"
+    narrow = ", unless narrow edges of [modes] leave its other speeds out" if len(channels) < len(used) else ""
     return [
         f"{said}; if it does, off_rms = {toml_of(limit)} in section [detect] leaves windows of a machine that is off out, and "
-        f"{OFF_HITS} or more as min_hits keeps a stop from raising an alarm (docs/firmware.md, Machine off)"
+        f"{OFF_HITS} or more as min_hits keeps a stop or a start of a moment from raising an alarm; a machine that takes t "
+        f"seconds to run up or down needs t * {more} more{narrow} (docs/firmware.md, Machine off)"
     ]
 
 

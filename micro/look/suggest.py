@@ -14,8 +14,10 @@ from micro.datasets.find import matches, placed
 from micro.look.given import NOTHING, ContradictionError, Given
 from micro.look.naming import FAULT, classes_of, is_faulty, is_healthy, names_a_fault
 from micro.look.remarks import speeds, standing
+from micro.look.speed import speeds_of
 from micro.look.still import VIBRATION
 from micro.look.survey import Survey
+from micro.look.windows import hop_of, window_of
 from micro.support.wording import listed
 
 # Labels that mean healthy.
@@ -53,9 +55,10 @@ def suggest(survey: Survey, given: Given = NOTHING) -> Suggestion:
     if made.task == "anomaly" and survey.files[0].channels:
         vibrates = (survey.rate or 0.0) >= VIBRATION
         columns = survey.settings.get("columns", ())
-        more = speeds(survey.files, columns, survey.rate or 0.0, vibrates)
+        more = speeds(speeds_of(survey.files, columns), columns, survey.rate or 0.0, vibrates)
         # Labels of rows may say what the quieter ones are.
-        still = standing(survey.files, columns) if survey.label_column is None else []
+        a_second = None if survey.rate is None else survey.rate / hop_of(window_of(survey))
+        still = standing(survey.files, columns, a_second) if survey.label_column is None else []
         made = replace(made, notes=(*more, *still))
     if "group" not in given.settings:
         return made

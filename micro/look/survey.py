@@ -29,6 +29,7 @@ from micro.look.heads import head_of
 from micro.look.patterns import shortened
 from micro.look.remarks import coarse, never_changes, precision_of, seldom_filled, without_odd
 from micro.look.settled import Columns, columns_of
+from micro.look.speed import kept_of
 from micro.look.still import still_of
 from micro.look.surveyed import Surveyed
 from micro.look.table_columns import usual
@@ -164,7 +165,8 @@ def _read(
             read = read_contents(path, config)
             each = _surveyed(name, path, read, config, columns, path in drawn)
             still = still_of(read.samples, read.channels, sample_rate if each.rate is None else each.rate)
-            found.append(replace(each, flags=flags_of(read, config.label_columns, given), still=still))
+            flags, some = flags_of(read, config.label_columns, given), kept_of(read.samples, read.channels)
+            found.append(replace(each, flags=flags, still=still, speeds=some))
             remarks += [f"{name}: {said}" for said in read.unread]
         except (MicroError, ValueError) as error:
             if given.reading and _reads_otherwise(path):

@@ -140,9 +140,8 @@ def as_lines(plan: RunPlan) -> Mapping[str, str]:
     """The plan in words, by what they are about."""
     rate = "" if plan.sample_rate is None else f" at {plan.sample_rate:,.6g} Hz"
     size = f", windows of {plan.window:,}, one every {plan.hop:,}" if plan.window else ""
-    lines = {
-        "data": f"job {plan.job}, task {plan.task}, {len(plan.channels)} channels{rate}{size}; inputs {list(plan.inputs)}"
-    }
+    channels = f"{counted(len(plan.channels), 'channel')}{rate}{size}"
+    lines = {"data": f"job {plan.job}, task {plan.task}, {channels}; inputs {list(plan.inputs)}"}
     for part, counts in plan.windows.items():
         said = ", ".join(f"{count:,} {word}" for word, count in counts.items())
         lines[f"windows, {part}"] = said

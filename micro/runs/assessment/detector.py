@@ -6,7 +6,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from micro.detection.rates import MOST_A_DAY, alarms_by_design, counts_for
-from micro.runs.assessment.intervals import ABOVE, HALF, area_error, decides, enough, far_above, interval, shown_below
+from micro.runs.assessment.intervals import (
+    ABOVE,
+    HALF,
+    TOO_WIDE,
+    area_error,
+    decides,
+    enough,
+    far_above,
+    interval,
+    shown_below,
+)
+from micro.runs.assessment.modes import mode_reasons
 from micro.runs.assessment.words import above, moved, named, percent, span, windows_above
 from micro.runs.report_parts import RecordingReport
 from micro.runs.run_report import RunReport
@@ -15,8 +26,8 @@ from micro.support.wording import DAY, HOUR, are, counted, listed
 
 # Areas under the ROC curve: 0.5 is chance. Below the first a score says nothing, below the second little.
 NEAR_CHANCE, WEAK = 0.6, 0.8
-# A rate of faults found that is surely below the first is none; an interval wider than the second says nothing.
-MISSED, TOO_WIDE = 0.1, 0.5
+# A rate of faults found that is surely below this is none.
+MISSED = 0.1
 HOURS_A_DAY = DAY / HOUR
 
 Rows = Sequence[RecordingReport]
@@ -26,6 +37,7 @@ def detector_reasons(report: RunReport) -> Iterator[Reason]:
     """False alarms, faults found, and whether the scores separate faulty from healthy windows."""
     healthy, faulty = ([row for row in report.by_origin if row.state == state] for state in ("healthy", "faulty"))
     yield from _unknown_modes(report)
+    yield from _no_starts(report)
     if above(healthy)[1]:
         yield from _false_alarms(report, healthy)
         yield from _loud_recordings(report, healthy)
@@ -47,6 +59,7 @@ def detector_reasons(report: RunReport) -> Iterator[Reason]:
             "record a fault, or something like one (a loose screw, an unbalanced weight, a blocked inlet), and name it in "
             "faulty_files or by a label column",
         )
+    yield from mode_reasons(report)
     yield from _by_design(report)
 
 
@@ -116,6 +129,21 @@ def _unknown_modes(report: RunReport) -> Iterator[Reason]:
             "were not tested, and the device will not judge such windows",
             "widen edges in [modes] so that they hold the speeds or loads that the machine runs at, or record more of them",
         )
+
+
+def _no_starts(report: RunReport) -> Iterator[Reason]:
+    """A remark where the machine was off in some windows and no start of it is in the test, which folds would hold."""
+    seen = report.data.unjudged
+    if seen is None or not seen.off or seen.starts != 0 or report.folds:
+        return
+    folds = "" if report.by_mode else ", or divide by folds (data.folds), which test every start"
+    yield Reason(
+        "good",
+        "no start of the machine was tested",
+        "windows in which the machine is off were left out, and within the healthy test windows it never starts: whether a "
+        "start raises an alarm is not known",
+        f"record several starts of the healthy machine{folds}",
+    )
 
 
 def _false_alarms(report: RunReport, healthy: Rows) -> Iterator[Reason]:
@@ -201,7 +229,7 @@ def _detections(faulty: Rows) -> Iterator[Reason]:
     elif high - low > TOO_WIDE:
         few = f"few faulty windows in the test ({windows:,})"
         yield Reason("doubtful", few, f"{seen}: too few to tell", "record faults for longer, or more of them")
-    elif count / windows < 0.5:
+    elif count / windows < HALF:
         yield Reason("doubtful", "it misses more than half of the faulty windows", seen, advice)
     else:
         yield Reason("good", f"{percent(count / windows)} of faulty windows found", seen)

@@ -9,7 +9,8 @@ import math
 ABOVE, FAR, HALF = 2.0, 5.0, 0.5
 # How far a good run's rate may lie above what was asked for at most, in fractions of windows: five times 10 % would be half.
 MARGIN = 0.1
-
+# An interval wider than this says nothing of a rate of faults found.
+TOO_WIDE = 0.5
 
 CONFIDENCE = 0.95
 
