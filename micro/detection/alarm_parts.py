@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from micro.support.masks import runs_of
+
 
 @dataclass(frozen=True)
 class Share:
@@ -35,9 +37,8 @@ def alarm_windows(alarm: np.ndarray, hits: np.ndarray, history: int) -> list[np.
         >>> [places.tolist() for places in alarm_windows(alarm, hits, 3)]
         [[1, 2]]
     """
-    changes = np.diff(np.concatenate(([False], alarm, [False])).astype(int))
     spans = []
-    for begin, past in zip(np.flatnonzero(changes == 1).tolist(), np.flatnonzero(changes == -1).tolist()):
+    for begin, past in zip(*runs_of(alarm)):
         first = max(0, begin - history + 1)
         places = first + np.flatnonzero(hits[first:past])
         spans.append(places if len(places) else np.arange(begin, past))

@@ -24,6 +24,7 @@ from micro.runs.score_files import Scored, ToScore, ends_of, read_to_score, scor
 from micro.runs.score_words import not_judged
 from micro.runs.student_scores import Student, load_student, observed
 from micro.runs.text_scores import is_text
+from micro.support.masks import runs_of
 from micro.support.wording import counted
 from micro.tflite.graph import read
 from micro.tflite.interpreter import run_inputs
@@ -305,9 +306,7 @@ def _reports(scored: Sequence[Scored], student: Student) -> list[tuple[str, np.n
     found: list[tuple[str, np.ndarray]] = []
     for what in dict.fromkeys(each for own in said for each in sorted(own)):
         on = np.array([what in own for own in said])
-        changes = np.diff(np.concatenate(([False], on, [False])).astype(int))
-        spans = zip(np.flatnonzero(changes == 1).tolist(), np.flatnonzero(changes == -1).tolist())
-        found += [(what, np.arange(a, b)) for a, b in spans]
+        found += [(what, np.arange(begin, end)) for begin, end in zip(*runs_of(on))]
     return sorted(found, key=lambda each: int(each[1][0]))
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from micro.datasets.columns import is_ramp
 from micro.datasets.precision import Precision
+from micro.support.masks import runs_of
 
 # A channel hits a limit if this fraction of its values, and three in a row, are its largest or smallest, and this many times as
 # many as lie just before it: of a sine that is rounded to integers, up to three times as many may.
@@ -91,8 +92,8 @@ def _stuck(values: np.ndarray, limit: float) -> bool:
     at = values == limit
     if at.mean() < AT_LIMIT or len(np.unique(values[:4096])) < FEWEST_VALUES or _is_natural(values, limit):
         return False
-    edges = np.flatnonzero(np.diff(np.r_[False, at, False].astype(np.int8)))
-    if (edges[1::2] - edges[::2]).max() < IN_A_ROW:
+    begins, ends = runs_of(at)
+    if (ends - begins).max() < IN_A_ROW:
         return False
     distance = np.abs(values.astype(np.float64) - limit)
     grain = float(np.diff(np.unique(distance)).min())

@@ -12,6 +12,7 @@ import numpy as np
 
 from micro.datasets.spacing import evenly_spaced
 from micro.look.surveyed import Surveyed
+from micro.support.masks import runs_of
 
 # Words in the name of a column that holds the speed of a shaft, the first in RPM whatever its values; and the highest values in
 # RPM that one reaches, at least and at most: below are speeds in other units, above what no shaft of a machine does.
@@ -131,8 +132,7 @@ def _plateaus(runs: np.ndarray, high: float) -> tuple[Plateau, ...]:
         return ()
     bins = np.floor(runs / (BIN * high)).astype(int)
     many = np.bincount(bins) >= max(2.0, BIN_SHARE * len(runs))
-    edges = np.flatnonzero(np.diff(np.r_[False, many, False].astype(np.int8)))
-    groups = [runs[(bins >= first) & (bins < end)] for first, end in zip(edges[::2], edges[1::2])]
+    groups = [runs[(bins >= first) & (bins < end)] for first, end in zip(*runs_of(many))]
     held = [group for group in groups if len(group) >= SPEED_SHARE * len(runs)]
     found = tuple(Plateau(*np.quantile(each, (0.5, OUTER, 1 - OUTER)).tolist()) for each in held)
     narrow = all(each.high - each.low <= WIDEST * each.middle for each in found)

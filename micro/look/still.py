@@ -8,10 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from micro.support.masks import runs_of
+
 # The lowest rates in Hz of what is taken for vibration, and for motion. Below that files are of slow process data, whose
 # samples move little in machines that run too.
 VIBRATION, MOTION = 500.0, 10.0
-# Parts of a file whose level is measured: as long as a window, but so many a file at least, of so many rows each at least.
+# Parts of a file whose level is measured: as long as a window, but the fewest in a file, and the fewest rows of each.
 FEWEST, LEAST_ROWS = 32, 8
 # How many times louder a machine that runs is at least, how far apart the levels of one that stands are at most, and the
 # fraction of parts between the two, in which it starts or stops.
@@ -69,13 +71,13 @@ def limits_between(
         limit suits all files.
     """
     ends = {name: _ends([each.levels[name] for each in found if name in each.levels]) for name in names}
-    told = {name: both for name, both in ends.items() if both is not None and both[0] < both[1]}
-    if not told:
+    telling = {name: both for name, both in ends.items() if both is not None and both[0] < both[1]}
+    if not telling:
         return None
-    highest, lowest = max(both[0] for both in told.values()), min(both[1] for both in told.values())
-    if not others and len(told) == len(names) and STEADY * highest < lowest:
+    highest, lowest = max(both[0] for both in telling.values()), min(both[1] for both in telling.values())
+    if not others and len(telling) == len(names) and STEADY * highest < lowest:
         return _between(highest, lowest)
-    return {name: _between(*both) for name, both in told.items()}
+    return {name: _between(*both) for name, both in telling.items()}
 
 
 def _ends(levels: Sequence[Levels]) -> tuple[float, float] | None:
@@ -210,8 +212,8 @@ def _two_means(values: np.ndarray) -> tuple[float, float]:
 
 
 def _longest(mask: np.ndarray) -> int:
-    edges = np.flatnonzero(np.diff(np.r_[False, mask, False].astype(np.int8)))
-    return int((edges[1::2] - edges[::2]).max(initial=0))
+    begins, ends = runs_of(mask)
+    return int((ends - begins).max(initial=0))
 
 
 def _louder(levels: np.ndarray, still: np.ndarray) -> float:

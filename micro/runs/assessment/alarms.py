@@ -11,6 +11,7 @@ import numpy as np
 from micro.detection.metrics import auc
 from micro.detection.rates import Rate, daily
 from micro.runs.assessment.intervals import interval
+from micro.support.masks import runs_of
 from micro.support.wording import duration
 
 HEALTHY, FAULTY, UNKNOWN = 0, 1, -1
@@ -280,9 +281,8 @@ def _alarms(watched: Watched, events: Sequence[Stretch], timing: Timing) -> list
     for event in events:
         in_event[slice(*_reach(watched, event, timing))] = True
     ends = watched.begins + (timing.window or 0.0)
-    changes = np.diff(np.concatenate(([False], state, [False])).astype(int))
     made = []
-    for start, past in zip(np.flatnonzero(changes == 1).tolist(), np.flatnonzero(changes == -1).tolist()):
+    for start, past in zip(*runs_of(state)):
         kind = "true" if in_event[start] else "false" if watched.labels[start] == HEALTHY else "unknown"
         made.append(Alarm(watched.name, float(ends[start]), float(ends[past]) if past < len(state) else None, kind))
     return made

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from micro.support.html import chart, label_of, logarithmic, stacked
+from micro.support.masks import runs_of
 from micro.support.wording import DAY, HOUR
 
 if TYPE_CHECKING:
@@ -98,10 +99,9 @@ def _panel(axes: Axes, track: Track, threshold: float | None, divisor: float | N
     axes.plot(at, scores, color="#0b6e99", linewidth=0.8, marker="." if len(at) < 80 else None, markersize=3)
     if threshold is not None:
         axes.axhline(threshold, color="black", linewidth=0.8, linestyle="--")
-    changes = np.diff(np.concatenate(([False], track.alarm, [False])).astype(int))
-    begins, ends = np.flatnonzero(changes == 1), np.flatnonzero(changes == -1) - 1
+    begins, ends = runs_of(track.alarm)
     # An alarm lasts until the next window; the last one and those before a gap have none.
-    stops = [x[b + 1] if b + 1 < len(x) and b not in gaps else x[b] + step / 10 for b in ends]
+    stops = [x[b + 1] if b + 1 < len(x) and b not in gaps else x[b] + step / 10 for b in ends - 1]
     bars = [(float(x[a]), float(stop - x[a])) for a, stop in zip(begins, stops)]
     if bars:
         axes.broken_barh(bars, (0.96, 0.04), transform=axes.get_xaxis_transform(), color="#b3261e", linewidth=0)
