@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from micro.detection.rates import MOST_A_DAY, alarms_by_design, counts_for
 from micro.runs.assessment.intervals import (
-    ABOVE,
     HALF,
     TOO_WIDE,
     area_error,
@@ -15,7 +14,7 @@ from micro.runs.assessment.intervals import (
     enough,
     far_above,
     interval,
-    shown_below,
+    is_above,
 )
 from micro.runs.assessment.modes import mode_reasons
 from micro.runs.assessment.words import above, moved, named, percent, span, windows_above
@@ -172,7 +171,7 @@ def _false_alarms(report: RunReport, healthy: Rows) -> Iterator[Reason]:
     where = f"{seen}{_worst(healthy)}"
     if low > limit:
         yield Reason("unusable", "false alarms far above what was asked", where, _more_healthy(healthy))
-    elif low > asked and (count / windows > ABOVE * asked or found.high > shown_below(asked)):
+    elif is_above(asked, count, windows):
         yield Reason("doubtful", "false alarms above what was asked", where, _more_healthy(healthy))
     elif low > asked:
         above_asked = f"false alarms in {percent(count / windows)} of healthy windows, {percent(asked)} asked for"

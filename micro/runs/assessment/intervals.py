@@ -38,6 +38,12 @@ def shown_below(asked: float) -> float:
     return min(far_above(asked), asked + MARGIN)
 
 
+def is_above(asked: float, count: int, windows: int) -> bool:
+    """Whether `count` false alarms in `windows` windows are surely above what was asked for, and by more than a little."""
+    low, high = interval(count, windows)
+    return low > asked and (count / windows > ABOVE * asked or high > shown_below(asked))
+
+
 def decides(asked: float, count: int, windows: int) -> bool:
     """Whether `count` false alarms in `windows` windows say how often a detector that was asked for `asked` raises them: the
     rate is surely higher, or surely not much higher."""

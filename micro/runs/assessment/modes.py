@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from micro.runs.assessment.intervals import ABOVE, HALF, TOO_WIDE, interval, shown_below
+from micro.runs.assessment.intervals import HALF, TOO_WIDE, interval, is_above
 from micro.runs.assessment.words import percent
 from micro.runs.mode_report import ModeReport
 from micro.runs.run_report import RunReport
@@ -46,7 +46,7 @@ def mode_reasons(report: RunReport) -> Iterator[Reason]:
 
 
 def _misses(row: ModeReport) -> bool:
-    """Whether more than half of a mode's faulty windows are missed, of so many that they tell."""
+    """Whether more than half of a mode's faulty windows are missed, if these are enough to tell."""
     if row.detected is None:
         return False
     low, high = interval(_count(row.detected, row.faulty), row.faulty)
@@ -54,11 +54,8 @@ def _misses(row: ModeReport) -> bool:
 
 
 def _alarms(row: ModeReport, asked: float) -> bool:
-    """Whether a mode's false alarms are surely above what was asked for, and by more than a little."""
-    if row.false_alarms is None:
-        return False
-    low, high = interval(_count(row.false_alarms, row.healthy), row.healthy)
-    return low > asked and (row.false_alarms > ABOVE * asked or high > shown_below(asked))
+    """Whether a mode's false alarms are above what was asked for."""
+    return row.false_alarms is not None and is_above(asked, _count(row.false_alarms, row.healthy), row.healthy)
 
 
 def _count(rate: float, of: int) -> int:
