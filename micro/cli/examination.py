@@ -303,8 +303,8 @@ def _figure(value: float | None) -> str:
 def compare(runs: tuple[str, ...], page: str | None, as_json: bool) -> None:
     """Put finished runs side by side: settings that differ, data, figures with their spread, sizes, thresholds.
 
-    Whether one is better than the first by more than chance is told by a paired bootstrap over the recordings that both tested
-    and whose files are the same; where there is none it says that figures cannot be compared.
+    A paired bootstrap over the recordings that both tested, and whose files are the same, says whether one is better than the
+    first by more than chance; where there is none it says that figures cannot be compared.
 
     \b
     Example:

@@ -33,8 +33,8 @@ def models_table(report: RunReport) -> Table:
         found = report.summary.get(model)
         if found:
             figures = (_mean(found.get(metric), seeds) for metric in metrics)
-            told = (UNSURE if unsure and each == "false_alarm_rate" else said for each, said in zip(metrics, figures))
-            table.add_row(name, *told)
+            shown = (UNSURE if unsure and each == "false_alarm_rate" else said for each, said in zip(metrics, figures))
+            table.add_row(name, *shown)
     return table
 
 

@@ -72,8 +72,8 @@ def standing(files: Sequence[Surveyed], columns: Sequence[str], a_second: float 
     if not parts:
         return []
     file, still = max(parts, key=lambda each: each[1].share)
-    told = [(name, still.levels[name]) for name in channels if still.tells(name)]
-    levels = listed([f"{each.standing:.2g} and {each.running:.2g} of {name!r}" for name, each in told])
+    both = [(name, still.levels[name]) for name in channels if still.tells(name)]
+    levels = listed([f"{each.standing:.2g} and {each.running:.2g} of {name!r}" for name, each in both])
     said = (
         f"the machine probably stands still in a part of {len(parts)} of {counted(len(files), 'file')}, "
         f"{percent(still.share)} of {file.name}: the RMS of the samples without their mean, there and elsewhere, is {levels}"

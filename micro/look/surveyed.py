@@ -36,7 +36,7 @@ class Surveyed:
     """One file: rows, sample rate in Hz where it is known, gaps in time, channels, and rows of each label or run; a picture's
     height and width; the column that a regression predicts; the rows of the longest stretch of each label; curves of the first
     channels where they are to be drawn; its columns of yes or no until it is known what they are; in which part of it the
-    machine probably stands still, None where that cannot be told; and some values of each channel that is called a speed."""
+    machine probably stands still, None where that is not known; and some values of each channel that is called a speed."""
 
     name: str
     path: Path

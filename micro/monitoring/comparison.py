@@ -248,7 +248,7 @@ def _nothing_new(
 def _since(log: Log, reference: Sequence[np.ndarray], every: int) -> tuple[Log, int | None]:
     """A log from where a run was recalibrated on it: after those sessions, or from them on where too few came after.
 
-    Of the latter it is told how many: then there is nothing that the run's calibration could be compared with.
+    How many come after is given where they are too few: then there is nothing to compare the run's calibration with.
     """
     found = _places_of(log.sessions, reference)
     if found is None:

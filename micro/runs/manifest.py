@@ -1,4 +1,4 @@
-"""Whether a folder is a finished run, told before what reads runs is imported."""
+"""Whether a folder is a finished run, said before what reads runs is imported."""
 
 from __future__ import annotations
 

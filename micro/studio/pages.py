@@ -17,7 +17,7 @@ from micro.errors import MicroError
 from micro.firmware.boards import BOARDS
 from micro.runs.assessment.words import ARENA, MEANINGS, METRIC_NAMES
 from micro.studio import configs, jobs, live, outcome, record, recordings, runs
-from micro.studio.sound import sound_rate
+from micro.studio.sound import LEAST_RATE, MOST_RATE, sound_rate
 from micro.studio.threshold import why_fixed
 from micro.studio.workspace import Workspace, checked_name
 from micro.targets.boards import all_boards
@@ -224,6 +224,7 @@ def _live(space: Workspace, request: Request) -> tuple[str, dict[str, Any]]:
         "sets": recordings.all_sets(space),
         "runs": runs.all_runs(space)[:MOST_LISTED],
         "name": checked_name(given) if given else "",
+        "sound_rates": (LEAST_RATE, MOST_RATE),
     }
 
 
