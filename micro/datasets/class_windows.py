@@ -10,14 +10,13 @@ import numpy as np
 from micro.config import AugmentConfig, ClassesData, FeaturesConfig, SourceConfig
 from micro.datasets.agreement import require_one_class
 from micro.datasets.apart import divided_of, shared_windows
-from micro.datasets.augmented import with_copies
-from micro.datasets.class_split import PARTS, TRAINING, Labeled, judged_groups
+from micro.datasets.class_split import PARTS, Labeled, judged_groups
 from micro.datasets.classes import ClassRecording, Loaded, load_classes
 from micro.datasets.folds import divided as dealt
 from micro.datasets.folds import related, tested
 from micro.datasets.groups import groups_of
-from micro.datasets.overflow import features_of
-from micro.datasets.pieces import Parts, Pieces, piece
+from micro.datasets.labeled_pieces import LabeledFrames, firsts, labeled_pieces
+from micro.datasets.pieces import Parts
 from micro.datasets.recording import Framing, Recording, cut, sensor_reach
 from micro.datasets.twins import twins_of
 from micro.datasets.unlabeled import alike_with, unlabeled_pieces, unlabeled_recordings
@@ -64,29 +63,16 @@ def class_parts(
     whole = data.model_copy(update={"split": "files"}) if data.pictures else data
     parts, said = dealt(labeled, whole, loaded.class_names, loaded.paths, groups, found, views, seed, fold=fold)
     both = shared_windows(found, seen.recordings, divided_of(framed, parts), views.window, PARTS)
-    divided: tuple[Pieces, ...] = ([], [], [])
-    offset = 0
-    for (frames, _), one, part, read in zip(framed, labeled, parts, seen.recordings):
-        values, theirs = features_of(read, frames, views)
-        for number in range(len(PARTS)):
-            for label in np.unique(one.classes[part == number]).tolist():
-                rows = np.flatnonzero((part == number) & (one.classes == label))
-                made = piece(frames, values, label, one.name, rows, views=views, of_teacher=theirs)
-                made = replace(made, places=offset + rows)
-                if number == TRAINING:
-                    divided[number].extend(
-                        with_copies(
-                            made, frames, rows, views, augment, seed, image_size=size, of_teacher=inputs.augment
-                        )
-                    )
-                else:
-                    divided[number].append(made)
-        # A gap stands between stretches.
-        offset += len(frames) + 1
+    of_recordings = [
+        LabeledFrames(read, frames, part, one.classes, first=first)
+        for read, (frames, _), part, one, first in zip(
+            seen.recordings, framed, parts, labeled, firsts(len(frames) for frames, _ in framed)
+        )
+    ]
+    train, validation, test = labeled_pieces(of_recordings, views, augment, seed, size=size, of_teacher=inputs.augment)
     notes = (*loaded.notes, *seen.notes, *left_out(loaded.recordings, seen.recordings, framed, labeled, views))
     judged = judged_groups(labeled, parts, groups)
     unlabeled, windows_notes = unlabeled_pieces(seen.unlabeled, data, judged, views, augment, seed, size)
-    train, validation, test = divided
     labels = np.repeat([each.label for each in train], [len(each.values) for each in train])
     notes = (*notes, *found.note(), *contradicted, said, *both, *more_notes, *windows_notes)
     return replace(

@@ -11,15 +11,14 @@ import numpy as np
 from micro.config import AugmentConfig, FeaturesConfig, LabelsData, SourceConfig
 from micro.datasets.agreement import require_one_class
 from micro.datasets.apart import divided_of, shared_windows
-from micro.datasets.augmented import with_copies
-from micro.datasets.class_split import PARTS, TRAINING, Labeled, judged_groups
+from micro.datasets.class_split import PARTS, Labeled, judged_groups
 from micro.datasets.class_windows import left_out, window_classes
 from micro.datasets.folds import divided as dealt
 from micro.datasets.folds import related, tested
 from micro.datasets.groups import groups_of
+from micro.datasets.labeled_pieces import LabeledFrames, firsts, labeled_pieces
 from micro.datasets.labels import LoadedLabels, load_labels
-from micro.datasets.overflow import features_of
-from micro.datasets.pieces import Parts, Pieces, piece
+from micro.datasets.pieces import Parts
 from micro.datasets.recording import Framing, cut, sensor_reach
 from micro.datasets.twins import twins_of
 from micro.datasets.unlabeled import alike_with, unlabeled_pieces, unlabeled_recordings
@@ -58,37 +57,24 @@ def label_parts(
         for one, read, (_, starts) in zip(loaded.recordings, seen.recordings, framed)
     ]
     _require_both(labeled, loaded, views)
-    found, groups = (
-        alike_with(seen.recordings, twins_of(loaded.paths), seen.unlabeled, views),
-        groups_of(loaded.paths, data),
-    )
+    found = alike_with(seen.recordings, twins_of(loaded.paths), seen.unlabeled, views)
+    groups = groups_of(loaded.paths, data)
     contradicted = require_one_class(found, loaded.recordings, loaded.names, "labels")
     parts, said = dealt(
         labeled, data, loaded.names, loaded.paths, groups, found, views, seed, fold=fold, wanted=loaded.wanted
     )
     both = shared_windows(found, seen.recordings, divided_of(framed, parts), views.window, PARTS)
-    divided: tuple[Pieces, ...] = ([], [], [])
-    offset = 0
-    for read, (frames, _), one, part in zip(seen.recordings, framed, labeled, parts):
-        values, theirs = features_of(read, frames, views)
-        for number in range(len(PARTS)):
-            rows = np.flatnonzero(part == number)
-            if not len(rows):
-                continue
-            own = loaded.combinations[one.classes]
-            made = piece(frames, values, 0, one.name, rows, own, views=views, of_teacher=theirs)
-            made = replace(made, places=offset + rows)
-            if number == TRAINING:
-                divided[number].extend(with_copies(made, frames, rows, views, augment, seed, of_teacher=inputs.augment))
-            else:
-                divided[number].append(made)
-        # A gap stands between stretches.
-        offset += len(frames) + 1
+    of_recordings = [
+        LabeledFrames(read, frames, part, numbers=loaded.combinations[one.classes], first=first)
+        for read, (frames, _), part, one, first in zip(
+            seen.recordings, framed, parts, labeled, firsts(len(frames) for frames, _ in framed)
+        )
+    ]
+    train, validation, test = labeled_pieces(of_recordings, views, augment, seed, of_teacher=inputs.augment)
     reasons = "a label changes within them", "rows in them lack a label"
     lost = left_out(loaded.recordings, seen.recordings, framed, labeled, views, reasons)
     judged = judged_groups(labeled, parts, groups)
     unlabeled, windows_notes = unlabeled_pieces(seen.unlabeled, data, judged, views, augment, seed)
-    train, validation, test = divided
     notes = (*loaded.notes, *seen.notes, *lost, *found.note(), *contradicted, said, *both, *more_notes, *windows_notes)
     return replace(
         seen.parts(train, validation, validation, test, notes),

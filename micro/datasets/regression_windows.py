@@ -12,13 +12,12 @@ import numpy as np
 from micro.config import AugmentConfig, FeaturesConfig, RegressionData, SourceConfig
 from micro.datasets.agreement import require_one_number
 from micro.datasets.apart import divided_of, shared_windows
-from micro.datasets.augmented import with_copies
-from micro.datasets.class_split import PARTS, TRAINING, Labeled, judged_groups
+from micro.datasets.class_split import PARTS, Labeled, judged_groups
 from micro.datasets.folds import divided as dealt
 from micro.datasets.folds import related, tested
 from micro.datasets.groups import groups_of
-from micro.datasets.overflow import features_of
-from micro.datasets.pieces import Parts, Pieces, piece
+from micro.datasets.labeled_pieces import LabeledFrames, labeled_pieces
+from micro.datasets.pieces import Parts
 from micro.datasets.recording import cut, reach
 from micro.datasets.regression import LoadedRuns, load_runs
 from micro.datasets.targets import Range
@@ -75,18 +74,11 @@ def regression_parts(
     what = "file" if data.run_column is None else "run"
     parts, said = dealt(labeled, whole, (), loaded.paths, groups, found, views, seed, what, fold)
     both = shared_windows(found, recordings, divided_of(framed, parts), views.window, PARTS)
-    divided: tuple[Pieces, ...] = ([], [], [])
-    for (frames, _), one, each, part, recording in zip(framed, labeled, numbers, parts, recordings):
-        values, theirs = features_of(recording, frames, views)
-        for number in range(len(PARTS)):
-            rows = np.flatnonzero(part == number)
-            if not len(rows):
-                continue
-            made = piece(frames, values, 0, one.name, rows, each, views=views, of_teacher=theirs)
-            if number == TRAINING:
-                divided[number].extend(with_copies(made, frames, rows, views, augment, seed, of_teacher=inputs.augment))
-            else:
-                divided[number].append(made)
+    of_recordings = [
+        LabeledFrames(read, frames, part, numbers=each)
+        for read, (frames, _), part, each in zip(recordings, framed, parts, numbers)
+    ]
+    train, validation, test = labeled_pieces(of_recordings, views, augment, seed, of_teacher=inputs.augment)
     notes = [*loaded.notes, *seen.notes]
     if lack:
         notes.append(
@@ -94,7 +86,6 @@ def regression_parts(
         )
     judged = judged_groups(labeled, parts, groups)
     unlabeled, windows_notes = unlabeled_pieces(seen.unlabeled, data, judged, views, augment, seed)
-    train, validation, test = divided
     notes += [*found.note(), *contradicted, said, *both, *more_notes, *windows_notes]
     return replace(
         seen.parts(train, validation, validation, test, notes),

@@ -91,25 +91,9 @@ def table_parts(
         raise DataError(stands or nothing_healthy(recordings, views))
     divided = _divided(windows, recordings, paths, found, data, views, seed, fold)
     more += [*divided.notes, *windows.notes, *shared_windows(found, recordings, windows.divided, views.window, PARTS)]
-    parts: list[Pieces] = [[], [], [], divided.test]
-    starts = 0
-    for one, places in zip(windows.stretches, divided.runs):
-        for part, place in enumerate(places):
-            rows = one.learnable[place]
-            if not len(rows):
-                continue
-            if part == PARTS.index("the test"):
-                starts += starts_before(one.off, one.learnable, np.arange(len(one.learnable))[place])
-            about = (one.frames, one.values, 0, one.name, rows)
-            made = piece(*about, views=views, of_teacher=one.of_teacher, modes=one.modes, off=one.off)
-            if part == 0:
-                own = scalings.get(one.name)
-                copies = with_copies(made, one.frames, rows, views, augment, seed, own, size, of_teacher=inputs.augment)
-                parts[part].extend(copies)
-            else:
-                seen_in = views.octaves(one.frames, rows) if part == CALIBRATION else None
-                parts[part].append(replace(made, octaves=seen_in))
-    train, validation, calibration, test = parts
+    train, validation, calibration, test, starts = _pieces(
+        windows.stretches, divided, views, augment, seed, scalings, size, inputs.augment
+    )
     said = [divided.note] if divided.note else []
     all_notes = [*notes, *seen.notes, *said, *predicted_note(predicted, seen.students_channels), *more]
     return replace(
@@ -169,6 +153,38 @@ def _divided(
         for part, place in enumerate(places):
             windows.divided[one.place].parts[one.learnable[place]] = part
     return made
+
+
+def _pieces(
+    stretches: Sequence[Stretch],
+    division: _Division,
+    views: Views,
+    augment: AugmentConfig,
+    seed: int,
+    scalings: Mapping[str, tuple[Scaling, Scaling | None]],
+    size: tuple[int, int] | None,
+    of_teacher: AugmentConfig | None,
+) -> tuple[Pieces, Pieces, Pieces, Pieces, int]:
+    """Training with its copies, validation, calibration and test, and how often the machine starts in what the test got."""
+    parts: tuple[Pieces, Pieces, Pieces, Pieces] = ([], [], [], list(division.test))
+    starts = 0
+    for one, places in zip(stretches, division.runs):
+        for part, place in enumerate(places):
+            rows = one.learnable[place]
+            if not len(rows):
+                continue
+            if part == PARTS.index("the test"):
+                starts += starts_before(one.off, one.learnable, np.arange(len(one.learnable))[place])
+            about = (one.frames, one.values, 0, one.name, rows)
+            made = piece(*about, views=views, of_teacher=one.of_teacher, modes=one.modes, off=one.off)
+            if part == 0:
+                own = scalings.get(one.name)
+                copies = with_copies(made, one.frames, rows, views, augment, seed, own, size, of_teacher=of_teacher)
+                parts[part].extend(copies)
+            else:
+                seen_in = views.octaves(one.frames, rows) if part == CALIBRATION else None
+                parts[part].append(replace(made, octaves=seen_in))
+    return *parts, starts
 
 
 def _runs(
