@@ -74,7 +74,7 @@ class _Commands(click.Group):
         widest = max(map(len, self.commands))
         for title, commands in SECTIONS.items():
             with formatter.section(title):
-                formatter.write_dl([(each.name.ljust(widest), each.short_help) for each in commands])
+                formatter.write_dl([(str(each.name).ljust(widest), str(each.short_help)) for each in commands])
 
     def main(  # type: ignore[override]
         self,
