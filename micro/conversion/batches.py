@@ -40,7 +40,7 @@ def labeled_batches(x: Any, shapes: Sequence[tuple[int, ...]]) -> Iterator[tuple
     for item in _items(x) if _yields(x) else [x]:
         if not isinstance(item, tuple) or len(item) not in (2, 3):
             raise ValueError(
-                f"y is missing: x, a {type(x).__name__}, holds no pairs of inputs and labels; give the labels as y"
+                f"y is missing: x ({type(x).__name__}) holds no pairs of inputs and labels; give the labels as y"
             )
         if _is_single(item[0], shapes):
             import keras
