@@ -98,7 +98,7 @@ CASES = (
     wrong("look {csv} --out {text}", "exists already"),
     good("diagnose {csv} --bearing 3,18,39 --rpm 2500 --sample-rate 1000 --channel a", "no bearing frequency stands out"),
     good("diagnose {csv} --bearing 3,18,39,5 --rpm 2500 --sample-rate 1000 --baseline {csv} --json"),
-    wrong("diagnose {csv} --bearing 6205 --rpm 290-310 --sample-rate 400", "the speed cannot be told from a"),
+    wrong("diagnose {csv} --bearing 6205 --rpm 290-310 --sample-rate 400", "the speed cannot be determined from a"),
     wrong("diagnose {csv} --bearing 6205 --rpm fast --sample-rate 400", "must be a speed such as 1797 or a range"),
     wrong("diagnose {csv} --bearing 999 --rpm 300 --sample-rate 400", "the geometry of bearing '999' is not known"),
     wrong("diagnose {csv} --bearing 9,40,39 --rpm 300 --sample-rate 400", "below pitch_diameter"),
