@@ -492,6 +492,7 @@ def test_every_command_has_its_whole_summary_and_json():
         assert len(command.short_help) <= 45, name
         assert f"keras-kd {name}" in command.help.split("Example:")[1], name
         assert "--json" in {word for option in command.params for word in option.opts}, name
+        assert all(each.help for each in command.params if isinstance(each, click.Option)), name
     assert "..." not in help_text.split("Options:")[1]
 
 
