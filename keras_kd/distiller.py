@@ -64,7 +64,7 @@ class Distiller(TeachingModel):
         hard_weight: Factor of the compiled loss on labels, at least 0.
         teacher_inputs, student_inputs: What each model gets of a batch's inputs: a key or a list of keys of a dict (or the
             place in a list), a layer, a function of the inputs in keras.ops, or a list of a key and layers to apply to it;
-            None gives all as they are. Layers, and functions with an argument `training`, are told whether it is training;
+            None gives all as they are. Layers, and functions with an argument `training`, are given whether it is training;
             they are not trained. The same layer or function for both is called once a step, so that both see the same.
             Exported is the student alone, without its view.
 

@@ -36,7 +36,7 @@ class RecordedViews(Recorded):
         seed: Of the views.
 
     Raises:
-        RecordError: If the folder is damaged, unfinished, another teacher's, or holds no whole number of views.
+        RecordError: If the folder is damaged, unfinished, another teacher's, or holds an incomplete view.
 
     Examples:
         >>> teacher = keras.Sequential([keras.Input((8, 1)), keras.layers.Flatten(), keras.layers.Dense(3)])

@@ -33,7 +33,7 @@ def inputs_of(model: keras.Model | object, view: View, x: Structure, training: b
 
 
 def seen(view: View, x: Structure, training: bool, what: str, *, by_name: bool = False) -> Any:
-    """What a model gets of the inputs; layers, and functions with an argument `training`, are told whether it is training.
+    """What a model gets of the inputs; layers, and functions with an argument `training`, are given whether it is training.
 
     Args:
         by_name: Whether several keys become a dict, for a model that takes one, and not a list.

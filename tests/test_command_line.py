@@ -98,7 +98,7 @@ CASES = (
     wrong("look {csv} --out {text}", "exists already"),
     good("diagnose {csv} --bearing 3,18,39 --rpm 2500 --sample-rate 1000 --channel a", "no bearing frequency stands out"),
     good("diagnose {csv} --bearing 3,18,39,5 --rpm 2500 --sample-rate 1000 --baseline {csv} --json"),
-    wrong("diagnose {csv} --bearing 6205 --rpm 290-310 --sample-rate 400", "the speed cannot be told from a"),
+    wrong("diagnose {csv} --bearing 6205 --rpm 290-310 --sample-rate 400", "the speed cannot be determined from a"),
     wrong("diagnose {csv} --bearing 6205 --rpm fast --sample-rate 400", "must be a speed such as 1797 or a range"),
     wrong("diagnose {csv} --bearing 999 --rpm 300 --sample-rate 400", "the geometry of bearing '999' is not known"),
     wrong("diagnose {csv} --bearing 9,40,39 --rpm 300 --sample-rate 400", "below pitch_diameter"),
@@ -492,7 +492,8 @@ def test_every_command_has_its_whole_summary_and_json():
         assert len(command.short_help) <= 45, name
         assert f"keras-kd {name}" in command.help.split("Example:")[1], name
         assert "--json" in {word for option in command.params for word in option.opts}, name
-    assert "..." not in help_text.split("Commands:")[1]
+        assert all(each.help for each in command.params if isinstance(each, click.Option)), name
+    assert "..." not in help_text.split("Options:")[1]
 
 
 @pytest.mark.parametrize("page", ["README.md", *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md")))])
@@ -506,6 +507,27 @@ def test_what_the_documents_type_exists(page):
             re.match(r"--[a-z-]+", word.strip("[]().,;:"))[0] for word in words if word.strip("[](").startswith("--")
         }
         assert in_page <= options, f"{page}: keras-kd {name} {sorted(in_page - options)}"
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="bash is missing")
+def test_tab_completes_commands_options_and_choices_in_bash(tmp_path):
+    """By the line that `--help` and the README show."""
+    line = 'eval "$(_KERAS_KD_COMPLETE=bash_source keras-kd)"'
+    assert line in invoke("--help").stdout
+    assert line in (ROOT / "README.md").read_text()
+    entry = "from micro.cli.main import main; main(prog_name='keras-kd')"
+    (tmp_path / "keras-kd").write_text(f'#!/bin/sh\nexec {sys.executable} -c "{entry}" "$@"\n')
+    (tmp_path / "keras-kd").chmod(0o755)
+    words = {"new-f": "new-firmware", "run --wa": "--watch", "new-firmware runs/pump --board esp": "esp-idf"}
+    script = [line]
+    for typed in words:
+        script += [f"COMP_WORDS=(keras-kd {typed}); COMP_CWORD={len(typed.split())}", "_keras_kd_completion keras-kd"]
+        script.append('echo "${COMPREPLY[@]}"; COMPREPLY=()')
+    path = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        ["bash", "--norc", "-c", "\n".join(script)], capture_output=True, text=True, env={**os.environ, **path}
+    )
+    assert done.stdout.split() == list(words.values()), done.stderr
 
 
 def test_readme_names_every_command():

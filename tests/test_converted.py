@@ -59,6 +59,45 @@ def test_what_yields_batches_is_predicted_whole(converted, conv_samples):
     np.testing.assert_array_equal(converted.predict(x[:50], batch_size=7), expected[:50])
 
 
+def test_figures_are_those_that_keras_has_of_the_predictions(converted, conv_model, conv_samples):
+    """Of arrays and of what yields batches with labels: by loss, names of metrics, metric objects and sample weights."""
+    import tensorflow as tf
+
+    rng = np.random.default_rng(1)
+    y, weights = rng.integers(0, 4, len(conv_samples)), rng.uniform(size=len(conv_samples)).astype("float32")
+    outputs = converted.predict(conv_samples)
+    asked = {
+        "loss": "sparse_categorical_crossentropy",
+        "metrics": ["accuracy", keras.metrics.SparseCategoricalCrossentropy("entropy")],
+    }
+    figures = converted.evaluate(conv_samples, y, **asked, batch_size=33)
+    whole = outputs / outputs.sum(axis=1, keepdims=True)  # int8 probabilities, which Keras scales to a sum of 1
+    right = np.log(np.clip(whole[np.arange(len(y)), y], 1e-7, 1))
+    expected = {"accuracy": np.mean(outputs.argmax(axis=1) == y), "loss": -right.mean(), "entropy": -right.mean()}
+    assert figures == pytest.approx({name: float(value) for name, value in expected.items()}, rel=1e-5)
+    dataset = tf.data.Dataset.from_tensor_slices((conv_samples, y))
+    single = ((x, label) for x, label in zip(conv_samples, y))
+    for yielded in (dataset.batch(64), dataset, single):
+        assert converted.evaluate(yielded, **asked) == pytest.approx(figures, rel=1e-5)
+    weighted = converted.evaluate(conv_samples, y, loss=asked["loss"], sample_weight=weights)
+    assert weighted == pytest.approx({"loss": -np.mean(right * weights)}, rel=1e-5)
+    batches = tf.data.Dataset.from_tensor_slices((conv_samples, y, weights)).batch(50)
+    assert converted.evaluate(batches, loss=asked["loss"]) == pytest.approx(weighted, rel=1e-5)
+
+
+def test_what_cannot_be_evaluated_is_named(converted, conv_samples):
+    y = np.zeros(len(conv_samples))
+    for call, says in (
+        (lambda: converted.evaluate(conv_samples, y), "evaluate needs a loss or metrics"),
+        (lambda: converted.evaluate(conv_samples, y[:5], loss="mse"), "a label for each of the 200 samples, got 5"),
+        (lambda: converted.evaluate(conv_samples, loss="mse"), r"y is missing: x \(ndarray\) holds no pairs"),
+        (lambda: converted.evaluate(iter(conv_samples), loss="mse"), r"y is missing: x \(iterator\) holds no pairs"),
+        (lambda: converted.evaluate(iter([]), loss="mse"), "x is empty: the list_iterator gave no samples"),
+    ):
+        with pytest.raises(ValueError, match=says):
+            call()
+
+
 def test_what_cannot_be_predicted_is_named(converted, conv_samples):
     for call, says in (
         (lambda: converted.predict(iter([])), "x is empty: the list_iterator gave no samples"),
@@ -100,6 +139,12 @@ def test_several_inputs_and_outputs_of_a_file_are_lists_in_its_order(tmp_path):
         np.testing.assert_array_equal(found, expected[name])
     integers = converted.predict_integers(converted.quantize(x))
     np.testing.assert_array_equal(converted.dequantize(integers)["other"], expected["other"])
+    y = {"one": rng.normal(size=(40, 2)), "other": rng.normal(size=(40, 1))}
+    figures = converted.evaluate(x, y, loss={"one": "mse", "other": "mae"}, metrics={"other": ["mse"]})
+    assert figures["other_mse"] == pytest.approx(np.mean((expected["other"] - y["other"]) ** 2), rel=1e-5)
+    assert figures["loss"] == pytest.approx(figures["one_loss"] + figures["other_loss"], rel=1e-5)
+    of_list = loaded.evaluate([x["a"], x["b"]], [y["one"], y["other"]], loss=["mse", "mae"])
+    assert of_list["loss"] == pytest.approx(figures["loss"], rel=1e-5)
 
 
 def test_a_summary_names_ends_operators_and_totals(converted):

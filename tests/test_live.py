@@ -257,7 +257,7 @@ def test_what_cannot_be_recorded_is_said(tmp_path, content, wanted, says):
         (
             b"0,46,1,50\n0,07,1,05\n",
             {},
-            "send '0.46;1.50'; if it is 4 whole numbers, name a channel for each by --channels",
+            "send '0.46;1.50'; if it is 4 integers, name a channel for each by --channels",
         ),
         (b"vib\n12,5\n", {}, "below the one name 'vib' '12,5' reads as numbers with a decimal comma: send '12.5'"),
         (b"a,b\n1,5,2,5\n", {}, "below 2 names '1,5,2,5' reads as numbers with a decimal comma: send '1.5;2.5'"),

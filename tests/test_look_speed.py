@@ -1,5 +1,6 @@
 """A column with the speed of a shaft: the window holds its turns, and speeds that the machine is held at are modes."""
 
+import json
 import re
 import tomllib
 from itertools import pairwise
@@ -83,8 +84,12 @@ def test_speeds_that_a_machine_is_held_at_are_edges_that_a_run_takes(tmp_path):
     assert (
         "a machine that takes t seconds to run up or down needs t * 3.91 more, unless narrow edges of [modes]" in still
     )
-    config = tomllib.loads(text)
-    config["modes"] = {"column": "Drehzahl", "edges": edges, "too_few": "unknown", "off_below": float(given[2])}
+    lines = text.splitlines()
+    at = lines.index("# [modes]")
+    assert "the next 5 lines" in lines[at - 1]
+    switched_on = [line.removeprefix("# ") if at <= place < at + 5 else line for place, line in enumerate(lines)]
+    config = tomllib.loads("\n".join(switched_on))
+    assert config["modes"] == {"column": "Drehzahl", "edges": edges, "too_few": "unknown", "off_below": float(given[2])}
     data = prepare(parse_config(config, tmp_path))
     assert set(np.unique(data.calibration.modes)) == {0, 2}
     assert data.unjudged.off > 0.9 * 6 * (6000 - 512) / 256
@@ -103,9 +108,10 @@ def test_speeds_that_a_machine_is_held_at_are_edges_that_a_run_takes(tmp_path):
     ],
 )
 def test_speeds_without_clear_levels_have_no_edges(tmp_path, speed):
-    found, made, _ = looked(tmp_path, [speed])
+    found, made, text = looked(tmp_path, [speed])
     (shaft,) = speeds_of(found.files)
     assert shaft.edges == ()
+    assert "[modes]" not in [line.removeprefix("# ") for line in text.splitlines()]
     assert not any("edges = [" in note for note in made.notes)
     assert shaft.slowest > 0
 
@@ -124,3 +130,19 @@ def test_few_values_of_a_file_are_kept_and_of_speeds_alone():
     kept = kept_of(samples, ["rpm", "x"])
     assert list(kept) == ["rpm"]
     assert len(kept["rpm"]) <= 2000
+
+
+def test_what_the_terminal_says_is_in_the_json(tmp_path):
+    """Every note and the reasons for the task, so that a program needs not read the terminal's sentences."""
+    for number in range(2):
+        write(tmp_path / f"ok{number}.csv", held_at(0, 1480, 2950, seed=number), seed=number)
+    typed = ("look", tmp_path / "ok0.csv", tmp_path / "ok1.csv", "--sample-rate", "1000")
+    said = re.findall(r"^(?:Note|Task: anomaly): (.*)\.$", invoke(*typed).stdout, re.MULTILINE)
+    plain = json.loads(invoke(*typed, "--json").stdout)
+    assert len(said) > 3
+    assert {line.rstrip(".") for line in said} == {
+        " ".join(each.split()).rstrip(".") for each in (*plain["reasons"], *plain["notes"], *plain["remarks"])
+    }
+    assert plain["data"] == {"healthy_files": ["*"]}
+    (speed,) = plain["speeds"]
+    assert (speed["name"], len(speed["plateaus"]), len(speed["edges"])) == ("Drehzahl", 2, 4)

@@ -209,7 +209,7 @@ def test_text_schedules_and_lists_survive_a_file(tmp_path):
         ("name = 3", "name must be text, got 3"),
         ('name = "a"\nhard_weight = "x"', "hard_weight must be a number, got 'x'"),
         ('name = "a"\nhard_wieght = 1', "hard_wieght: there is no such key"),
-        ('name = "a"\nwarmup_steps = true', "warmup_steps must be a whole number, got True"),
+        ('name = "a"\nwarmup_steps = true', "warmup_steps must be an integer, got True"),
         ('name = "a"', "objectives: at least one table"),
         ('name = "a"\n[[objectives]]\nweight = 1', r"objectives\[0\].class is missing"),
         ('name = "a"\n[[objectives]]\nclass = "Soft"', r"objectives\[0\].*no objective 'Soft'"),

@@ -3,13 +3,15 @@
 import json
 import logging
 import os
+import re
 from pathlib import Path
 
 import pytest
 from configs import BASES
 from reports import plain_report, report_with
+from support import invoke
 
-from micro.cli.main import main
+from micro.cli.main import SECTIONS, main
 from micro.cli.terminal import next_commands
 from micro.config import parse_config
 from micro.errors import RunError
@@ -65,7 +67,8 @@ def test_a_run_finds_its_data_from_any_working_directory(tmp_path, monkeypatch):
 def test_summaries_of_commands_are_short_and_stand_in_the_order_of_use():
     names = list(main.commands)
     assert main.list_commands(None) == names
-    assert names[:7] == ["doctor", "studio", "record", "look", "init", "run", "score"]
+    assert names[:6] == ["doctor", "studio", "record", "look", "init", "run"]
+    assert set(SECTIONS) <= set(re.findall(r"^(\S.*):$", invoke("--help").stdout, re.MULTILINE))
     for command in main.commands.values():
         assert len(command.short_help) <= 45
         assert "Example:" in command.help
@@ -74,6 +77,19 @@ def test_summaries_of_commands_are_short_and_stand_in_the_order_of_use():
 def test_what_follows_a_run_is_typed_with_its_own_folder():
     commands = next_commands(report_with(), "runs/my pump")
     assert all("'runs/my pump'" in command for command in commands)
+    names = [command.split()[1] for command in commands]
+    assert names == ["test", "explain", "new-firmware", "emulate", "score", "monitor"]
+
+
+@pytest.mark.parametrize(
+    ("task", "image_size", "examined"),
+    [("regression", None, set()), ("classification", (8, 8), {"test"}), ("classification", None, {"test", "explain"})],
+)
+def test_what_follows_a_run_are_commands_that_take_it(task, image_size, examined):
+    report = report_with(task=task)
+    report = report.model_copy(update={"data": report.data.model_copy(update={"image_size": image_size})})
+    names = {command.split()[1] for command in next_commands(report, "runs/my")}
+    assert names & {"test", "explain"} == examined
 
 
 def test_a_run_with_operating_modes_is_followed_by_monitor_as_well():

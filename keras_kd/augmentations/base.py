@@ -68,7 +68,7 @@ class Augmentation(keras.layers.Layer):
         return random.uniform(shape, low, high, dtype="float32", seed=self.seed_generator)
 
     def whole_steps(self, x: Tensor, fraction: float, size: Tensor) -> Tensor:
-        """A whole number for each example, (batch, 1, ...), drawn evenly up to a fraction of a size to either side; float32."""
+        """An integer for each example, (batch, 1, ...), drawn evenly up to a fraction of a size to either side; float32."""
         farthest = ops.floor(fraction * ops.cast(size, "float32"))
         return ops.floor(self.uniform(x, 0.0, 1.0) * (2.0 * farthest + 1.0)) - farthest
 

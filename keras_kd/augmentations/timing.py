@@ -15,7 +15,7 @@ from keras_kd.types import Tensor
 
 @serializable
 class RandomShift(Augmentation):
-    """Shift each example in time by a whole number of steps, drawn evenly in both directions.
+    """Shift each example in time by an integer number of steps, drawn evenly in both directions.
 
     Args:
         fraction: Of a window, the farthest shift, in [0, 1].

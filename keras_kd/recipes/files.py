@@ -21,7 +21,7 @@ KEYS: dict[str, tuple[type, ...]] = {
 }
 # The key under which an objective's table lists the arguments that are None.
 NONE = "none"
-KINDS = {str: "text", float: "a number", int: "a whole number"}
+KINDS = {str: "text", float: "a number", int: "an integer"}
 
 
 def as_toml(values: Mapping[str, Any], terms: Sequence[Term]) -> str:

@@ -61,7 +61,7 @@ class Recipe:
         require_number(self.hard_weight, f"Recipe {self.name!r}: hard_weight", minimum=0.0)
         if not isinstance(self.warmup_steps, int) or isinstance(self.warmup_steps, bool) or self.warmup_steps < 0:
             raise ValueError(
-                f"Recipe {self.name!r}: warmup_steps must be a whole number, at least 0, got {self.warmup_steps!r}"
+                f"Recipe {self.name!r}: warmup_steps must be an integer of at least 0, got {self.warmup_steps!r}"
             )
         if self.warmup_steps:
             self.objectives()

@@ -121,13 +121,13 @@ def arguments_of(cls: type[Objective]) -> dict[str, object]:
 
 
 def require_kind(value: object, default: object, key: str) -> None:
-    """ValueError unless a value is of its default's kind: yes or no, a whole number, a number or a schedule."""
+    """ValueError unless a value is of its default's kind: true or false, an integer, a number or a schedule."""
     if isinstance(default, bool):
         if not isinstance(value, bool):
             raise ValueError(f"{key} must be true or false, got {value!r}")
     elif isinstance(default, int) and not isinstance(default, bool):
         if not isinstance(value, int) or isinstance(value, bool):
-            raise ValueError(f"{key} must be a whole number, got {value!r}")
+            raise ValueError(f"{key} must be an integer, got {value!r}")
     elif isinstance(default, float):
         if not isinstance(value, (Ramp, Mapping)):
             require_number(value, key)  # type: ignore[arg-type]

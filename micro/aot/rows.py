@@ -80,7 +80,7 @@ def links_of(graph: Graph, lowered: Sequence[Lowered]) -> list[bool]:
 
 
 def runs_through(links: Sequence[bool], number: int, longest: int) -> list[Run]:
-    """Every run of up to so many operators that has operator `number` in it; see `links_of`."""
+    """Every run of up to `longest` operators that has operator `number` in it; see `links_of`."""
     return [
         Run(first, past)
         for first in range(max(0, number - longest + 1), number + 1)

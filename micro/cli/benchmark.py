@@ -18,7 +18,13 @@ if TYPE_CHECKING:
 @click.argument("model", type=click.Path())
 @click.option("--out", required=True, type=click.Path(file_okay=False), help="Folder to create.")
 @click.option("--task", type=click.Choice(("ad01", "ic01", "kws01", "vww01")), help="By default what the sizes say.")
-@click.option("--runtime", type=click.Choice(("static", "tflm")), default="static", show_default=True)
+@click.option(
+    "--runtime",
+    type=click.Choice(("static", "tflm")),
+    default="static",
+    show_default=True,
+    help="What runs the model: static C, or TFLite Micro's interpreter.",
+)
 @click.option("--vendor", default="unspecified", show_default=True, help="What the device answers to 'name'.")
 @as_json
 def new_benchmark(model: str, out: str, task: str | None, runtime: Runtime, vendor: str, as_json: bool) -> None:

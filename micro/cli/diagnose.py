@@ -115,8 +115,8 @@ def _speed(signal: Vibration, speeds: tuple[float, ...]) -> float:
     found = estimate_speed(signal.samples, signal.sample_rate, *speeds)
     if not found.sure:
         raise ValueError(
-            f"the speed cannot be told from {signal.channel}: {found.rpm:.0f} RPM fits best, by {found.margin:.1f} dB alone; "
-            "give the speed by --rpm"
+            f"the speed cannot be determined from {signal.channel}: {found.rpm:.0f} RPM fits best, by only "
+            f"{found.margin:.1f} dB; give the speed by --rpm"
         )
     return found.rpm
 

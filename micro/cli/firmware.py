@@ -36,7 +36,13 @@ def real_time_lines(
 @click.argument("run_folder", metavar="RUN", type=click.Path(file_okay=False))
 @click.option("--board", required=True, type=click.Choice(BOARDS), help="What the project is for.")
 @click.option("--out", required=True, type=click.Path(file_okay=False), help="Folder to create.")
-@click.option("--runtime", type=click.Choice(("static", "tflm")), default="static", show_default=True)
+@click.option(
+    "--runtime",
+    type=click.Choice(("static", "tflm")),
+    default="static",
+    show_default=True,
+    help="What runs the model: static C, or TFLite Micro's interpreter.",
+)
 @click.option(
     "--weights",
     type=click.Choice(("constant", "exchangeable")),

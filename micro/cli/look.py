@@ -183,14 +183,17 @@ def _written(found: Survey, suggestion: Suggestion, out: str | None, page: str |
 
 
 def _print_json(found: Survey, suggestion: Suggestion, lacking: str | None) -> None:
-    """What was found as plain data, without the curves of a page."""
+    """What was found as plain data, without the values that pages and speeds are made from."""
     files = [
         {**dataclasses.asdict(dataclasses.replace(each, curves=())), "path": str(each.path)} for each in found.files
     ]
     for each in files:
-        del each["curves"], each["flags"]
+        del each["curves"], each["flags"], each["speeds"]
     plain = {field.name: getattr(found, field.name) for field in dataclasses.fields(found)}
-    print_json({**plain, "files": files, "task": suggestion.task, "lacking": lacking})
+    speeds = [{**dataclasses.asdict(each), "edges": each.edges} for each in suggestion.speeds]
+    said = {"reasons": suggestion.reasons, "notes": suggestion.notes, "speeds": speeds}
+    proposed = {"task": suggestion.task, "data": suggestion.data, **said}
+    print_json({**plain, "files": files, **proposed, "lacking": lacking})
 
 
 def _print_next(found: Survey, out: str | None, lacking: str | None) -> None:
@@ -208,6 +211,7 @@ def _print(found: Survey) -> None:
     """Files, channels and remarks, as a person reads them."""
     from rich.table import Table
 
+    from micro.datasets.channel_units import joined_units
     from micro.support.wording import counted
 
     rows = sum(file.rows for file in found.files)
@@ -225,10 +229,11 @@ def _print(found: Survey) -> None:
     if len(found.files) > MOST:
         click.echo(f"and {len(found.files) - MOST:,} files more.")
     table = Table(title="channels, over all files")
-    for name in ("channel", "least", "mean", "most", "missing", "remark"):
-        table.add_column(name, justify="left" if name in ("channel", "remark") else "right")
+    units = joined_units([{each.name: each.unit for each in file.channels if each.unit} for file in found.files])
+    for name in ("channel", *(["unit"] if units else []), "least", "mean", "most", "missing", "remark"):
+        table.add_column(name, justify="left" if name in ("channel", "unit", "remark") else "right")
     for name in dict.fromkeys(channel.name for file in found.files for channel in file.channels):
-        table.add_row(name, *_over_all(found, name))
+        table.add_row(name, *([units.get(name, "")] if units else []), *_over_all(found, name))
     table_console(140).print(table)
 
 

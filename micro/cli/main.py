@@ -30,12 +30,51 @@ NEW_OBJECTS = 50_000
 INTERNAL = 70
 
 
+# What the commands are for, in the order in which a user meets them.
+SECTIONS: dict[str, tuple[click.Command, ...]] = {
+    "This computer": (doctor, studio),
+    "From recordings to a model": (record, look, runs.init, runs.run, scale.search, scale.fleet, diagnose),
+    "What a finished run is worth": (
+        examination.test_run,
+        runs.score,
+        examination.explain,
+        examination.compare,
+        runs.sensitivity,
+    ),
+    "Firmware of a run, and devices in use": (
+        firmware.new_firmware,
+        firmware.emulate,
+        new_benchmark,
+        boards,
+        scale.monitor,
+        firmware.update,
+        records.show_record,
+    ),
+    "A model by itself": (
+        models.convert,
+        models.inspect,
+        check,
+        models.verify,
+        models.emit,
+        models.aot,
+        models.stream,
+        records.weights,
+    ),
+}
+
+
 class _Commands(click.Group):
-    """A group whose commands end in one line and exit code 2 on anything that the user can put right, and are listed in the
-    order in which they are added."""
+    """A group whose commands end in one line and exit code 2 on anything that the user can put right, and are listed by what
+    they are for, in the order of `SECTIONS`."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        widest = max(map(len, self.commands))
+        for title, commands in SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl([(str(each.name).ljust(widest), str(each.short_help)) for each in commands])
 
     def main(  # type: ignore[override]
         self,
@@ -115,9 +154,24 @@ def main(debug: bool) -> None:
     """Distill Keras models onto microcontrollers: train, quantize, verify, emit.
 
     \b
-    Start here:
-      keras-kd init rig
-      keras-kd run rig.toml --out runs/rig
+    With no recordings at hand, on a simulated machine:
+      keras-kd run --out runs/demo --watch
+
+    \b
+    With recordings, a folder for each state of the machine:
+      keras-kd look pump/*/*.csv --out pump.toml
+      keras-kd run pump.toml --out runs/pump --watch
+      keras-kd test runs/pump new/*/*.csv
+      keras-kd explain runs/pump monday.csv
+      keras-kd new-firmware runs/pump --board cmake --out pump-firmware
+
+    \b
+    With a Keras model of your own:
+      keras-kd convert model.keras --calibration x.npy --out converted
+
+    \b
+    To complete commands, options and files with Tab, for this shell (zsh_source and fish_source for others):
+      eval "$(_KERAS_KD_COMPLETE=bash_source keras-kd)"
 
     Exit codes: 0 success; 1 the answer is no (it does not fit, it drifted, a machine failed); 2 an error in the input, named
     in one line; 3 with --strict an unusable result; 70 an internal error; 130 interrupted, 143 ended by SIGTERM.
@@ -130,36 +184,6 @@ def main(debug: bool) -> None:
         only_our_warnings()
 
 
-# In the order in which a user meets them.
-for command in (
-    doctor,
-    studio,
-    record,
-    look,
-    runs.init,
-    runs.run,
-    runs.score,
-    diagnose,
-    examination.test_run,
-    examination.explain,
-    examination.compare,
-    firmware.new_firmware,
-    firmware.update,
-    firmware.emulate,
-    new_benchmark,
-    scale.monitor,
-    runs.sensitivity,
-    scale.search,
-    scale.fleet,
-    models.convert,
-    models.inspect,
-    check,
-    boards,
-    models.verify,
-    models.emit,
-    models.aot,
-    records.weights,
-    records.show_record,
-    models.stream,
-):
-    main.add_command(command)
+for section in SECTIONS.values():
+    for command in section:
+        main.add_command(command)

@@ -37,7 +37,13 @@ if TYPE_CHECKING:
     help="Inputs: an .npy, or .npz with an array for each.",
 )
 @click.option("--out", required=True, type=click.Path(file_okay=False), help="Folder for the .tflite.")
-@click.option("--weights", type=click.Choice(("auto", "per_channel", "per_tensor")), default="auto", show_default=True)
+@click.option(
+    "--weights",
+    type=click.Choice(("auto", "per_channel", "per_tensor")),
+    default="auto",
+    show_default=True,
+    help="Scales of weights: per tensor takes less RAM, per channel loses less; auto weighs both in Dense layers.",
+)
 @click.option("--ranges", type=click.Choice(("minmax", "percentile", "mse")), help="How ranges are calibrated.")
 @click.option("--activations", type=click.Choice(("int8", "int16")), help="int16 takes twice the RAM and loses less.")
 @click.option("--bits", type=click.IntRange(2, 8), help="Width of the weights; narrow ones are packed.")
@@ -235,7 +241,13 @@ def emit(model: str, out: str, name: str, class_names: tuple[str, ...], as_json:
 @click.argument("model", type=click.Path(dir_okay=False))
 @click.option("--out", required=True, type=click.Path(file_okay=False), help="Folder for the C files.")
 @click.option("--name", required=True, help="Prefix of files and symbols.")
-@click.option("--storage", type=click.Choice(("auto", "small", "dense")), default="auto", show_default=True)
+@click.option(
+    "--storage",
+    type=click.Choice(("auto", "small", "dense")),
+    default="auto",
+    show_default=True,
+    help="Weights in flash: as they are (dense), without zeros where that costs no time (auto), or the smallest form.",
+)
 @click.option(
     "--weights",
     type=click.Choice(("constant", "exchangeable")),

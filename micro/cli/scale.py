@@ -35,7 +35,13 @@ if TYPE_CHECKING:
 )
 @click.option("--workers", type=click.IntRange(1), default=2, show_default=True, help="Processes.")
 @click.option("--address", help="Address of a Ray cluster; this host by default.")
-@click.option("--runtime", type=click.Choice(("tflm", "static")), default="static", show_default=True)
+@click.option(
+    "--runtime",
+    type=click.Choice(("static", "tflm")),
+    default="static",
+    show_default=True,
+    help="Whose flash and RAM the budget is of: static C, or TFLite Micro's interpreter.",
+)
 @click.option("--resume", is_flag=True, help="Continue an interrupted search, or with more trials.")
 @settings
 @dry_run

@@ -207,7 +207,12 @@ def _print_verdict(report: RunReport) -> None:
 
 def next_commands(report: RunReport, out: str) -> list[str]:
     """What is typed after a run, with its own folder, each with what it does."""
-    commands = []
+    commands, of_recordings = [], report.data.text is None and report.task != "regression"
+    if of_recordings:
+        what = "pictures" if report.data.image_size else "files"
+        commands.append(f"{command_line('test', out)} FILE...   # on labeled {what} that it has not seen")
+    if of_recordings and report.data.image_size is None:
+        commands.append(f"{command_line('explain', out)} FILE   # which channels and bands decided")
     if report.no_project is None:
         project = command_line("new-firmware", out, "--board", "esp-idf", "--out", f"{out.rstrip('/')}-firmware")
         commands.append(f"{project}   # a whole project; --help names the other boards")

@@ -95,7 +95,7 @@ def _require_sensors(augments: Sequence[AugmentConfig]) -> None:
 
 
 def _require_columns(columns: Sequence[str], data: Section) -> None:
-    """ValueError for columns of the teacher that are no channels, or that the student's cannot be told from."""
+    """ValueError for columns of the teacher that are no channels, or that cannot be distinguished from the student's."""
     if not isinstance(data, FilesData):
         raise ValueError("teacher.columns is for job 'table'; other jobs have one channel")
     if not data.columns:

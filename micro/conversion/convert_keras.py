@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 import numpy as np
 
-from micro.conversion.converted import Converted, given
+from micro.conversion.batches import given
+from micro.conversion.converted import Converted
 from micro.conversion.fidelity import Comparison, judge, rms
 from micro.conversion.refuse import explain_interpreter, require_int8, require_small_constants
 from micro.errors import ConversionError, ConversionWarning, InterpreterError

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
+from micro.conversion.batches import batches_of, given, in_parts, labeled_batches
 from micro.conversion.described import html_of, summary_of
+from micro.conversion.evaluated import evaluated, joined
 from micro.keras_graph.calibration_data import Samples, check_inputs
 from micro.keras_graph.ends import Ends
 from micro.support.files import write_bytes
@@ -101,11 +103,52 @@ class Converted:
         parts = [
             [dequantize(array, tensor.quantization) for array, tensor in zip(self._run(integers), _outputs(graph))]
             for arrays in self._batches(graph, x)
-            for integers in _in_parts(quantize_inputs(graph, given(arrays)), batch_size)
+            for integers in in_parts(quantize_inputs(graph, given(arrays)), batch_size)
         ]
         if not parts:
             raise ValueError(f"x is empty: the {type(x).__name__} gave no samples")
         return self.outputs_in.packed([np.concatenate(each) for each in zip(*parts)])
+
+    def evaluate(
+        self,
+        x: Samples,
+        y: Any = None,
+        *,
+        loss: Any = None,
+        metrics: Any = None,
+        sample_weight: Any = None,
+        batch_size: int | None = None,
+    ) -> dict[str, float]:
+        """The loss and metrics of what `predict` gives, by name: figures of the int8 model, as `keras.Model.evaluate` has them.
+
+        Args:
+            x: As `predict` takes it.
+            y: Labels, (n, ...), in the structure of the outputs; None where `x` yields batches of inputs and labels.
+            loss, metrics: As `keras.Model.compile` takes them: names, objects or functions; of several outputs a list or dict.
+            sample_weight: (n,) or None; what `x` yields may hold it as its third.
+            batch_size: As in `predict`.
+
+        Returns: the loss, where there is one, and each metric.
+
+        Raises:
+            ValueError: As `predict`; without loss and metrics; for labels that are missing or not as many as the samples.
+
+        Examples:
+            >>> x = np.random.default_rng(0).normal(size=(200, 4))
+            >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+            >>> sorted(micro.convert(model, x).evaluate(x, x[:, :2], loss="mse", metrics=["mae"]))
+            ['loss', 'mae']
+        """
+        if y is None:
+            shapes = [tensor.shape[1:] for tensor in _inputs(read(self.content))]
+            batches = [(self.predict(part[0], batch_size), *part[1:]) for part in labeled_batches(x, shapes)]
+            if not batches:
+                raise ValueError(f"x is empty: the {type(x).__name__} gave no samples")
+            predicted, y, *weights = (joined(parts) for parts in zip(*batches))
+            sample_weight = weights[0] if weights else sample_weight
+        else:
+            predicted = self.predict(x, batch_size)
+        return evaluated(self.outputs_in, self.outputs_in.flat(predicted, "y"), y, sample_weight, loss, metrics)
 
     def quantize(self, x: Samples) -> Any:
         """Inputs in real units as the integers that the model takes, (n, *input), rounded and clipped to the input's range.
@@ -145,7 +188,7 @@ class Converted:
     def _batches(self, graph: Graph, x: Any) -> Iterator[tuple[np.ndarray, ...]]:
         """Samples of each input, batch by batch."""
         shapes = [graph.tensors[index].shape[1:] for index in graph.inputs]
-        for batch in _yielded(x, shapes):
+        for batch in batches_of(x, shapes):
             yield check_inputs(self.inputs_in, shapes, batch, "x")
 
     def _run(self, integers: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -165,38 +208,12 @@ class Converted:
         return f"Converted({len(self.content):,} bytes, {shapes}, weights {self.weights}, error {error}{warned})"
 
 
-def given(arrays: Sequence[np.ndarray]) -> Any:
-    """Samples of each input as the interpreter takes them: those of a single one by themselves."""
-    return arrays[0] if len(arrays) == 1 else list(arrays)
+def _inputs(graph: Graph) -> list[Tensor]:
+    return [graph.tensors[index] for index in graph.inputs]
 
 
 def _outputs(graph: Graph) -> list[Tensor]:
     return [graph.tensors[index] for index in graph.outputs]
-
-
-def _yielded(x: Any, shapes: Sequence[tuple[int, ...]]) -> Iterator[Any]:
-    """Batches of what yields them, as Keras takes them: (inputs, labels, ...) or inputs; anything else as one."""
-    if isinstance(x, (list, tuple, Mapping)) or hasattr(x, "__array__"):
-        yield x
-        return
-    if callable(x) and not hasattr(x, "__iter__"):
-        x = x()
-    if not isinstance(x, Iterable) and hasattr(x, "__getitem__") and hasattr(x, "__len__"):
-        x = (x[place] for place in range(len(x)))  # a keras.utils.PyDataset
-    if not isinstance(x, Iterable):
-        yield x
-        return
-    for item in x:
-        inputs = item[0] if isinstance(item, tuple) else item
-        alone = len(shapes) == 1 and not isinstance(inputs, Mapping) and np.ndim(inputs) == len(shapes[0])
-        yield np.asarray(inputs)[None] if alone else inputs
-
-
-def _in_parts(arrays: Sequence[np.ndarray], batch_size: int | None) -> Iterator[list[np.ndarray]]:
-    """Arrays of the same length, at most so many rows at a time."""
-    count = len(arrays[0])
-    for start in range(0, count, batch_size or count):
-        yield [array[start : start + (batch_size or count)] for array in arrays]
 
 
 def _ends(tensors: Sequence[Tensor], only: Ends) -> Ends:

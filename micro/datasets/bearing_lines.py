@@ -147,7 +147,7 @@ def speed_of(given: BearingConfig, samples: np.ndarray, rate: float, place: int,
     """The shaft's speed in samples (n, channels), in RPM; `speeds`, (n,), are those of a column that has it.
 
     Raises:
-        ValueError: Where it cannot be told, or varies too much.
+        ValueError: Where it cannot be determined, or varies too much.
     """
     if given.speed is not None:
         return given.speed
@@ -164,7 +164,9 @@ def speed_of(given: BearingConfig, samples: np.ndarray, rate: float, place: int,
     assert given.rpm is not None
     found = estimate_speed(samples[:, place], rate, *given.rpm)
     if not found.sure:
-        raise ValueError(f"its speed cannot be told: {found.rpm:.0f} RPM fits best, by {found.margin:.1f} dB alone")
+        raise ValueError(
+            f"its speed cannot be determined: {found.rpm:.0f} RPM fits best, by only {found.margin:.1f} dB"
+        )
     return found.rpm
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 import zipfile
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ import numpy as np
 from micro.config import FilesData
 from micro.datasets import cells, store
 from micro.datasets.arrays import Column, columns_of, contents_of, one_line, require_plausible, split
+from micro.datasets.channel_units import units_below
 from micro.datasets.contents import Contents, EmptyFile
 from micro.errors import DataError
 
@@ -77,7 +79,9 @@ def read_excel(path: Path, config: FilesData, settled: Sequence[str] = ()) -> Co
     except Exception as error:
         # openpyxl and the parsers of XML below it each have their own exceptions for a damaged workbook.
         raise DataError(f"{path} cannot be read as an Excel workbook: {one_line(error)}") from None
-    if config.units_row:
+    units: list[object] = []
+    if config.units_row and len(sheet):
+        units = sheet.iloc[0].tolist()
         sheet = sheet.iloc[1:].infer_objects()
     if not len(sheet):
         raise EmptyFile(f"{path} has a header and no rows" if config.header else f"{path} is empty")
@@ -93,7 +97,9 @@ def read_excel(path: Path, config: FilesData, settled: Sequence[str] = ()) -> Co
         if name in columns:
             raise DataError(f"{path}: column {name!r} appears twice; rename one, or name the channels in columns")
         columns[name] = (len(column), lambda column=column: column)
-    return contents_of(path, columns, config, settled)
+    read = contents_of(path, columns, config, settled)
+    by_column = units_below(names, range(len(names)), units)
+    return replace(read, units={name: by_column[name] for name in read.channels if name in by_column})
 
 
 def read_hdf5(path: Path, config: FilesData, settled: Sequence[str] = ()) -> Contents:

@@ -62,6 +62,7 @@ class Contents:
         unread: Sentences on columns of the file that cannot be read.
         times: Seconds of the rows by the file's own clock, (n,), where the config gives its rate in place of them.
         precision: By channel, what float32 keeps of it; of channels with a value alone.
+        units: By channel, its unit, where the file names one.
     """
 
     path: Path
@@ -80,6 +81,7 @@ class Contents:
     times: np.ndarray | None = None
     precision: Mapping[str, Precision] = field(default_factory=dict)
     flags: np.ndarray | None = None
+    units: Mapping[str, str] = field(default_factory=dict)
 
 
 def rows_of(contents: Contents, start: int, stop: int) -> Contents:

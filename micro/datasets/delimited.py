@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -15,6 +15,7 @@ import numpy as np
 from micro.config import FilesData
 from micro.datasets import cells as cell
 from micro.datasets import clock, precision, store
+from micro.datasets.channel_units import units_below
 from micro.datasets.contents import Chosen, Contents, EmptyFile, Rows, choose, narrowed
 from micro.datasets.delimited_advice import (
     Above,
@@ -58,7 +59,7 @@ def read_delimited(path: Path, config: FilesData, settled: Sequence[str] = ()) -
         EmptyFile: Without a row.
     """
     blocks = text_blocks(path, config)
-    names, rest, above = _head(path, blocks, config)
+    names, units, rest, above = _head(path, blocks, config)
 
     def aside() -> str:
         near = list(islice(records(rest.text, rest.line, config), NEAR))
@@ -71,7 +72,7 @@ def read_delimited(path: Path, config: FilesData, settled: Sequence[str] = ()) -
         gathered.add(part, block, chosen, config)
     if not gathered.count:
         raise EmptyFile(f"{path} has a header and no rows" if config.header else f"{path} is empty")
-    return gathered.contents(chosen, names)
+    return replace(gathered.contents(chosen, names), units=units_below(chosen.names, chosen.channels, units))
 
 
 @dataclass
@@ -122,8 +123,9 @@ class _Gathered:
         )
 
 
-def _head(path: Path, blocks: Iterator[Block], config: FilesData) -> tuple[list[str], Block, list[Above]]:
-    """Names of the columns, the rest of the block that they end in, and the lines that skip_rows leaves out above them."""
+def _head(path: Path, blocks: Iterator[Block], config: FilesData) -> tuple[list[str], list[str], Block, list[Above]]:
+    """Names of the columns, the units below them, the rest of the block that they end in, and the lines that skip_rows leaves
+    out above them."""
     wanted = int(config.header) + int(config.units_row)
     rows: list[list[str]] = []
     above: list[Above] = []
@@ -137,7 +139,8 @@ def _head(path: Path, blocks: Iterator[Block], config: FilesData) -> tuple[list[
                 if config.units_row and len(rows) == wanted and (data := no_units(cells)):
                     raise DataError(f"{path}, line {start}: {data}")
                 if len(rows) == wanted + 1:
-                    return _names(path, rows, above, config), _cut(block, start), above
+                    units = rows[wanted - 1] if config.units_row else []
+                    return _names(path, rows, above, config), units, _cut(block, start), above
         except csv.Error as error:
             raise DataError(f"{path} cannot be read as CSV: {error}") from None
     if not rows:

@@ -18,6 +18,7 @@ import numpy as np
 from micro.config import FilesData
 from micro.datasets import store
 from micro.datasets.arrays import Column, contents_of, one_line
+from micro.datasets.channel_units import units_below
 from micro.datasets.clock import Moments, begun
 from micro.datasets.contents import Contents, EmptyFile, choose
 from micro.datasets.mdf_process import MdfChannels, Worker
@@ -55,6 +56,10 @@ def read_tdms(path: Path, config: FilesData, settled: Sequence[str] = ()) -> Con
             columns: dict[str, Column] = {name: (len(one), one.read_data) for name, one in channels.items()}
             rate = None if raster.step is None else float(f"{1 / raster.step:.9g}")
             contents = replace(contents_of(path, columns, config, settled, rate=rate), begin=raster.since_1970)
+            units = [
+                channels[name].properties.get("unit_string") if name in channels else "" for name in contents.channels
+            ]
+            contents = replace(contents, units=units_below(contents.channels, range(len(units)), units))
             return _noted(contents, _unread(empty, NO_ROWS), config)
     except DataError:
         raise

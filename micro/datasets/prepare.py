@@ -21,6 +21,7 @@ from micro.config import (
 )
 from micro.datasets.augmented import require_layers
 from micro.datasets.bearing_lines import bearing_lines
+from micro.datasets.channel_units import units_of
 from micro.datasets.class_windows import class_parts
 from micro.datasets.cwru_windows import cwru_parts
 from micro.datasets.enough_modes import with_known_modes
@@ -135,6 +136,7 @@ def _scaled(parts: Parts) -> Prepared:
     parts = replace(parts, train=[each for each in parts.train if each.learner != "teacher"])
     scaling = _scaling(parts)
     samples = np.concatenate([each.samples for each in parts.test])
+    units, differing = units_of(parts.recordings, parts.channels)
     theirs = None if view is None else view.scaling
     train = _windows(parts.train, scaling, theirs)
     return Prepared(
@@ -152,7 +154,7 @@ def _scaled(parts: Parts) -> Prepared:
             np.concatenate([each.samples for each in parts.validation]),
             np.concatenate([np.full(len(each.samples), each.label) for each in parts.validation]),
         ),
-        notes=(*parts.notes, *_learned_faults(parts), *_clipped(parts)),
+        notes=(*parts.notes, *_learned_faults(parts), *_clipped(parts), *differing),
         healthy_classes=parts.healthy_classes,
         class_weights=parts.class_weights,
         label_names=parts.label_names,
@@ -168,6 +170,7 @@ def _scaled(parts: Parts) -> Prepared:
         ranges=parts.ranges,
         unjudged=parts.unjudged,
         recorded=recorded_time(parts.recordings),
+        units=units,
         related=parts.related,
         machines=parts.machines,
     )

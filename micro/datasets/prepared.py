@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -57,6 +57,7 @@ class Prepared:
         ranges: What tells operating modes apart; None where there are none.
         unjudged: How many windows are not judged: the machine is off, or of no operating mode; None where that is not known.
         recorded: When and for how long the recordings were made; None where that is not known.
+        units: By channel, its unit, where files name one and agree on it.
     """
 
     features: AnyFrontEnd
@@ -91,6 +92,7 @@ class Prepared:
     ranges: Ranges | None = None
     unjudged: Unjudged | None = None
     recorded: RecordedTime | None = None
+    units: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def of_teacher(self) -> Prepared:

@@ -96,7 +96,8 @@ class Recording:
         every: The sensor's samples for each sample; other than 1 where it was brought to a lower rate as on the target.
         unfiltered: What it was filtered from, as on the target; None where it was not. Samples then may be int16 counts.
         lacks: The channel of its file with the fewest values, and the share of rows without one; None where it is not known.
-        speed: (n,) float32, what operating modes are told apart by; None where there are none.
+        speed: (n,) float32, the values that select the operating mode; None where there are none.
+        units: By channel, its unit, where the file names one.
     """
 
     name: str
@@ -119,6 +120,7 @@ class Recording:
     unfiltered: Recording | None = field(default=None, repr=False)
     speed: np.ndarray | None = field(default=None, repr=False)
     lacks: tuple[str, float] | None = None
+    units: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def sensed(self) -> Recording:

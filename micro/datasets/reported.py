@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
 class SourceData:
-    """What was read of a further source: its name, its channels and their rate in Hz."""
+    """What was read of a further source: its name, its channels, their rate in Hz, and their units where files name them."""
 
     name: str
     channels: tuple[str, ...]
     sample_rate: float
+    units: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

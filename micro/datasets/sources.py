@@ -12,6 +12,7 @@ import numpy as np
 from micro.config import FilesData, SourceConfig
 from micro.config.sources import not_channels
 from micro.datasets import store, table
+from micro.datasets.channel_units import units_of
 from micro.datasets.columns import usable
 from micro.datasets.contents import Contents, filled_rows
 from micro.datasets.filled_rows import require_filled
@@ -148,7 +149,9 @@ def _read(
         path: _samples([one for one, place in zip(stretches, places) if place == path])
         for path in dict.fromkeys(places)
     }
-    return by_file, SourceData(source.name, channels, rate if known is None else known.sample_rate), [*notes]
+    units, said = units_of(stretches, channels)
+    notes.update(dict.fromkeys(said))
+    return by_file, SourceData(source.name, channels, rate if known is None else known.sample_rate, units), [*notes]
 
 
 def _without(read: Contents, names: Mapping[str, str], source: SourceConfig) -> Contents:

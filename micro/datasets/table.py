@@ -92,7 +92,7 @@ def load(
         window: Fewest samples of a recording.
         channels: Channels to read, where an earlier run determined them; empty to determine them by the config.
         files: Files to score instead of the config's own, with the names of their recordings.
-        speed: A column that operating modes are told apart by or bands are in orders of, which is no channel.
+        speed: A column that selects operating modes, or whose speed bands are in orders of; it is no channel.
         last: Whether it is the last channel all the same, for a front end with bands in orders.
 
     Raises:
@@ -243,6 +243,7 @@ def stretches_of(name: str, contents: Contents, states: States, config: FilesDat
             clock=origin,
             precision=contents.precision,
             lacks=lacks,
+            units=contents.units,
         )
         recordings.append(recording if config.resample is None else resampled(recording, config.resample))
     return recordings

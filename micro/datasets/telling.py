@@ -29,7 +29,7 @@ SELDOM = 0.5
 
 
 def tells_of_pixels(parts: Sequence[np.ndarray], channels: Sequence[int] | None) -> bool:
-    """Whether a picture's first pixels that change are so many different ones that another has them by copy alone."""
+    """Whether a picture's first pixels that change hold enough different values to be in another picture only as a copy."""
     first = islice(_together(_changed(block) for block in _blocks(parts, channels)), 1)
     return any(_telling(rows[None], FILE_ROWS, FILE_STEPS)[0] for rows in first)
 
@@ -89,7 +89,7 @@ def _is_new(rows: np.ndarray) -> bool:
 def _bits(values: np.ndarray) -> float:
     """About how many bits of a channel, (n,), do not follow from the values before: 0 where rounding alone explains them.
 
-    Values are told by a linear prediction; of it the rows that it meets worst, such as jumps of a square wave, do not count.
+    Values are compared with a linear prediction; its largest errors, such as at the jumps of a square wave, do not count.
     """
     order = min(FILE_ORDER, len(values) // 4)
     middle = np.median(values)

@@ -27,7 +27,7 @@ def tachometer_files(
 
 
 def _of_modes(ranges: Ranges | None) -> Mapping[str, Any] | None:
-    """The speed by which operating modes are told apart; None where there are none."""
+    """The speed that selects the operating mode; None where there are none."""
     if ranges is None:
         return None
     what = {"function": "speed", "for": "sets operating modes by", "unit": "RPM", "type": "float", "numerator": None}

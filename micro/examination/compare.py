@@ -56,7 +56,7 @@ class Figure:
 @dataclass(frozen=True)
 class Pair:
     """One run against another: `difference` is the second's metric less the first's on recordings that both tested; None where
-    that cannot be told, which `says` explains."""
+    that is not known, which `says` explains."""
 
     one: str
     other: str
@@ -261,7 +261,7 @@ def _pair(
         return Pair(
             *names,
             None,
-            f"{lacks} has no test_scores.csv, so that chance cannot be told from a difference; run it again",
+            f"{lacks} has no test_scores.csv, so that a difference cannot be distinguished from chance; run it again",
         )
     if (one.data.class_names, one.data.label_names) != (other.data.class_names, other.data.label_names):
         return Pair(*names, None, "the runs tell other classes or labels: their figures cannot be compared")

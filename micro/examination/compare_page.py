@@ -50,7 +50,7 @@ def in_words(pair: Pair) -> tuple[str, str]:
 
 
 def differences_chart(pairs: Sequence[Pair]) -> dict[str, str] | None:
-    """The difference of each run to the first with its interval; None where none could be told."""
+    """The difference of each run to the first with its interval; None where none is known."""
     known = [(pair, pair.difference) for pair in pairs if pair.difference is not None]
     if not known:
         return None

@@ -26,6 +26,7 @@ from micro.emission.tachometer import tachometer_files
 from micro.emission.vibration import vibration_files
 from micro.errors import RunError
 from micro.firmware.boards import BOARDS, MACHINES, Board
+from micro.firmware.channels import Channel, channels_of
 from micro.firmware.diagnosis import diagnosis_context, require_room
 from micro.firmware.exchangeable import REAL_TIME, require_exchangeable
 from micro.firmware.expected import expected
@@ -159,7 +160,7 @@ def new_firmware(
             runtime,
             report.data.class_names,
             report.data.image_size,
-            [report.data.channels, *(source.channels for source in report.data.sources)],
+            channels_of(report.data),
             paces,
             _period(Path(run_folder)),
             forward,
@@ -183,7 +184,7 @@ def project_files(
     runtime: Runtime,
     class_names: Sequence[str] = (),
     image_size: tuple[int, int] | None = None,
-    channels: Sequence[Sequence[str]] = (),
+    channels: Sequence[Sequence[Channel]] = (),
     paces: Sequence[RealTime | str] = (),
     period: int = PERIOD,
     forward: Sequence[str] = (),
@@ -191,8 +192,8 @@ def project_files(
 ) -> dict[str, bytes]:
     """Contents of a project's files by path; ValueError where two files would have one path.
 
-    `image_size` is the height and width of pictures, whose pixels are the sensor's samples. `channels` are the names of a
-    sample's, of the main source and of each further one. `paces` say whether it keeps up with its sensor. `period` is how many
+    `image_size` is the height and width of pictures, whose pixels are the sensor's samples. `channels` are a sample's,
+    of the main source and of each further one. `paces` say whether it keeps up with its sensor. `period` is how many
     windows a summary is proposed to have. `forward` is what the program prints in place of results. `weights` are as of
     `new_firmware`.
     """
@@ -209,7 +210,7 @@ def project_files(
     common = COMMON
     if forward:
         inputs = firmware.newest(np.zeros((1, *firmware.front_end.shape), np.int8)).size
-        context["forward"] = forward_context(firmware, forward, channels[0] if channels else (), inputs)
+        context["forward"] = forward_context(firmware, forward, [each.name for each in (*channels, ())[0]], inputs)
         common = {**COMMON, "app.c": "common/forward.c.j2"}
     stage = stage_files(firmware, graph, digest, name, exchangeable=exchangeable)
     if context["summarizes"] and isinstance(firmware.decider, Detector):
@@ -244,13 +245,13 @@ def stage_files(
     return detector_files(*parts, exchangeable=exchangeable)
 
 
-def _sources(firmware: Firmware, samples: Frames, name: str, channels: Sequence[Sequence[str]]) -> dict[str, Any]:
-    """What templates are given of further sources, with the samples of the self-test's windows and the names of channels."""
+def _sources(firmware: Firmware, samples: Frames, name: str, channels: Sequence[Sequence[Channel]]) -> dict[str, Any]:
+    """What templates are given of further sources, with the samples of the self-test's windows and their channels."""
     context = sources_context(firmware.front_end, name)
     streams = samples.sources if isinstance(samples, JoinedFrames) else ()
-    for source, own, names in zip(context["further"], streams, channels or [()] * len(streams)):
+    for source, own, each_channel in zip(context["further"], streams, channels or [()] * len(streams)):
         source["unit"] = _unit(source["fixed"])
-        source["channel_names"] = names
+        source["each_channel"] = each_channel
         source["samples"] = [c_array(_sample_type(source["fixed"]), "", each).rows for each in own.frames[own.chosen]]
     return context
 
@@ -270,7 +271,7 @@ def _context(
     digest: str,
     board: str,
     runtime: Runtime,
-    channels: Sequence[Sequence[str]],
+    channels: Sequence[Sequence[Channel]],
 ) -> dict[str, Any]:
     front_end, layout = firmware.front_end, BOARDS[board]
     fixed = front_end.arithmetic == "fixed"
@@ -285,7 +286,7 @@ def _context(
         "package": layout.package,
         "fixed": fixed,
         "unit": _unit(fixed),
-        "channel_names": channels[0] if channels else (),
+        "each_channel": channels[0] if channels else (),
         **_sources(firmware, samples, name, channels[1:]),
         "decimate": front_end.decimate,
         "tachometer": firmware.tachometer,

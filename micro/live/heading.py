@@ -10,7 +10,7 @@ from micro.datasets import cells as cell
 
 # Letters of a line that a message quotes.
 QUOTED = 60
-# A whole number between commas, and one whose zero in front shows that it is what follows a decimal comma.
+# An integer between commas, and one whose zero in front shows that it is what follows a decimal comma.
 WHOLE, DIGITS, LED_BY_ZERO = re.compile(r"[+-]?[0-9]+"), re.compile(r"[0-9]+"), re.compile(r"0[0-9]+")
 COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+(?:[eE][+-]?[0-9]+)?")
 # The rows that are asked whether they are decimals, and those of them that must say so: one more than a digit lost on the wire.
@@ -61,7 +61,7 @@ def may_be_decimals(cells: Sequence[str]) -> bool:
 
 
 def shows_decimals(cells: Sequence[str]) -> bool:
-    """Whether cells that may be decimals are: a whole number has no zero in front, unless all have, and no sign before 0."""
+    """Whether cells that may be decimals are: an integer has no zero in front, unless all have, and no sign before 0."""
     whole, after = cells[::2], cells[1::2]
     padded = any(LED_BY_ZERO.fullmatch(each.lstrip("+-")) for each in whole)
     return "-0" in whole or (not padded and any(map(LED_BY_ZERO.fullmatch, after)))
@@ -99,7 +99,7 @@ def decimal_comma(cells: Sequence[str]) -> str:
     pointed = ";".join(f"{whole}.{after}" for whole, after in zip(cells[::2], cells[1::2]))
     text = ",".join(cells)
     return (
-        f"{quoted(text)} reads as numbers with a decimal comma: send {quoted(pointed)}; if it is {len(cells)} whole numbers, "
+        f"{quoted(text)} reads as numbers with a decimal comma: send {quoted(pointed)}; if it is {len(cells)} integers, "
         "name a channel for each by --channels"
     )
 

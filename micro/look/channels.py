@@ -36,7 +36,7 @@ Curve = tuple[np.ndarray, np.ndarray, np.ndarray]
 @dataclass(frozen=True)
 class Channel:
     """One channel of one file: range, mean, missing values, and what is odd about it; `whole` where it holds integers only;
-    and what float32 keeps of its values."""
+    what float32 keeps of its values; and its `unit` where the file names one."""
 
     name: str
     low: float
@@ -49,6 +49,7 @@ class Channel:
     text: bool = False
     whole: bool = False
     precision: Precision | None = None
+    unit: str = ""
 
     @property
     def coarse(self) -> bool:

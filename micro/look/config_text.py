@@ -16,6 +16,7 @@ from micro.datasets.prepare import prepare
 from micro.detection.rates import alarms_by_design, counts_for
 from micro.detection.threshold import least_rate
 from micro.errors import MicroError
+from micro.look.speed import Speed
 from micro.look.still import MOTION, VIBRATION
 from micro.look.suggest import NAMED, Suggestion
 from micro.look.survey import Survey
@@ -48,7 +49,7 @@ def config_text(survey: Survey, suggestion: Suggestion, path: Path) -> str:
         lines += group_comment([file.name for file in survey.files])
     lines += _incomplete(survey)
     window = window_of(survey)
-    lines += ["", "[features]", *_features(survey, suggestion, window), ""]
+    lines += ["", "[features]", *_features(survey, suggestion, window), "", *_modes(suggestion.speeds)]
     models = models_of(suggestion, _is_raw(survey, suggestion), _windows(survey, window))
     hits = _hits(survey, window, FALSE_ALARMS) if suggestion.task == "anomaly" else []
     lines += [*models, *hits, "", *firmware_lines(path), ""]
@@ -168,6 +169,24 @@ def _features(survey: Survey, suggestion: Suggestion, window: int) -> list[str]:
     if kind == '"spectrum"':
         lines.append(f"bands = {min(64, window // 4)}")
     return lines
+
+
+def _modes(speeds: Sequence[Speed]) -> list[str]:
+    """Section [modes] as a comment, of the first speed that the machine is held at several of."""
+    shaft = next((each for each in speeds if each.edges), None)
+    if shaft is None:
+        return []
+    held = listed([f"{one.middle:.4g}" for one in shaft.plateaus], len(shaft.plateaus))
+    off = [] if shaft.off_below is None else [f"off_below = {shaft.off_below:g}  # below it the machine stands"]
+    section = [
+        "[modes]",
+        f"column = {toml_of(shaft.name)}",
+        f"edges = [{', '.join(f'{edge:g}' for edge in shaft.edges)}]  # a range around each of {held}",
+        'too_few = "unknown"  # windows between these ranges are not judged',
+        *off,
+    ]
+    said = f"# For a threshold of its own at each speed: take the '# ' off the next {len(section)} lines (docs/firmware.md)."
+    return [said, *(f"# {line}" for line in section), ""]
 
 
 def _hits(survey: Survey, window: int, rate: float) -> list[str]:

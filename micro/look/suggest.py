@@ -14,7 +14,7 @@ from micro.datasets.find import matches, placed
 from micro.look.given import NOTHING, ContradictionError, Given
 from micro.look.naming import FAULT, classes_of, is_faulty, is_healthy, names_a_fault
 from micro.look.remarks import speeds, standing
-from micro.look.speed import speeds_of
+from micro.look.speed import Speed, speeds_of
 from micro.look.still import VIBRATION
 from micro.look.survey import Survey
 from micro.look.windows import hop_of, window_of
@@ -36,6 +36,7 @@ class Suggestion:
         classes: Names of the classes of a classification.
         reasons: Sentences on what led to it, and what to change where it is wrong.
         notes: Sentences on channels that keys of the config may take.
+        speeds: Channels that are probably the speed of a shaft, of a detector's files.
     """
 
     task: Task
@@ -43,6 +44,7 @@ class Suggestion:
     classes: tuple[str, ...]
     reasons: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    speeds: tuple[Speed, ...] = ()
 
 
 def suggest(survey: Survey, given: Given = NOTHING) -> Suggestion:
@@ -55,11 +57,12 @@ def suggest(survey: Survey, given: Given = NOTHING) -> Suggestion:
     if made.task == "anomaly" and survey.files[0].channels:
         vibrates = (survey.rate or 0.0) >= VIBRATION
         columns = survey.settings.get("columns", ())
-        more = speeds(speeds_of(survey.files, columns), columns, survey.rate or 0.0, vibrates)
+        shafts = speeds_of(survey.files, columns)
+        more = speeds(shafts, columns, survey.rate or 0.0, vibrates)
         # Labels of rows may say what the quieter ones are.
         a_second = None if survey.rate is None else survey.rate / hop_of(window_of(survey))
         still = standing(survey.files, columns, a_second) if survey.label_column is None else []
-        made = replace(made, notes=(*more, *still))
+        made = replace(made, notes=(*more, *still), speeds=tuple(shafts))
     if "group" not in given.settings:
         return made
     if made.task == "anomaly":

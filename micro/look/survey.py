@@ -292,7 +292,11 @@ def _surveyed(name: str, path: Path, read: Contents, config: TableData, columns:
         stretches = _stretches(read.labels, list(read.words))
     rate, gaps = _rate_and_gaps(path, read, config, runs=columns.run is not None)
     channels = [
-        replace(channel_of(each, read.samples[:, place], read.precision.get(each)), text=place in read.texts)
+        replace(
+            channel_of(each, read.samples[:, place], read.precision.get(each)),
+            text=place in read.texts,
+            unit=read.units.get(each, ""),
+        )
         for place, each in enumerate(read.channels)
     ]
     target = next((each for each in channels if each.name == columns.target), None)

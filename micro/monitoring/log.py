@@ -136,7 +136,7 @@ def read_log(
         unit: What a raw score is multiplied by; None where there are none.
         block: Windows a session where the log names none.
         device: The one whose rows are read, where the log is of several.
-        modes: Of a run with operating modes, whose windows are told apart by them.
+        modes: Of a run with operating modes, each of whose windows is in one of them or in none.
         starts: How many starts of the device are enough to be the sessions of a log that names none, where a header tells them;
             of fewer, and with None, each is cut into stretches of `block` windows.
 

@@ -40,7 +40,7 @@ def resize_bilinear(node: Node, inputs: Sequence[Tensor], kernel: Tensor | None,
 def neighbors(size: int, made: int, options: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """For each position of `made` the lower and the higher one of `size` beside it, and the share of the higher in 1024ths.
 
-    The scale between them is a whole number of 1024ths, so that positions may lie past the end: `leads_past`.
+    The scale between them is an integer number of 1024ths, so that positions may lie past the end: `leads_past`.
     """
     aligned, centered = bool(options.get("alignCorners")), bool(options.get("halfPixelCenters"))
     own, other = (size - 1, made - 1) if aligned and made > 1 else (size, made)

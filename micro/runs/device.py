@@ -196,7 +196,7 @@ def judge(
     """Every window of samples (n, channels) in the unit of training, or int16 for a 'fixed' front end.
 
     `sources` are, for each further one, its samples and before which main sample each comes: (m, channels), (m,) int; `speed`
-    is the value at each sample by which operating modes are told apart, (n,).
+    is the value at each sample that selects the operating mode, (n,).
     """
     front_end = firmware.front_end
     modes = _modes_of(firmware, speed, len(samples))

@@ -28,7 +28,7 @@ def learned_faults(data: Prepared) -> np.ndarray:
 
 
 def as_many(windows: Windows, count: int) -> np.ndarray:
-    """So many of some windows, each as often as any other or once more."""
+    """`count` of the windows, each as often as any other or once more."""
     rows = np.arange(count) % len(windows) if len(windows) < count else evenly_spaced(len(windows), count)
     return windows.x[rows]
 

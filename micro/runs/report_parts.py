@@ -116,7 +116,7 @@ class DataReport(Part):
     Pictures have no sample rate, but an `image_size`, height and width. `channels` and `sample_rate` are the main source's,
     where there are further `sources`. `recordings` are those of the test. `divided` has a row for each recording, of more
     than a thousand none. `unjudged` says in how many windows of all recordings the machine is off, or of no operating mode,
-    `recorded` when and for how long recordings were made.
+    `recorded` when and for how long recordings were made. `units` are those of channels whose files name one.
     """
 
     windows: WindowCounts
@@ -136,6 +136,7 @@ class DataReport(Part):
     divided: tuple[DividedReport, ...] = ()
     unjudged: Unjudged | None = None
     recorded: RecordedTime | None = None
+    units: dict[str, str] = {}
 
 
 class Parameters(Part):

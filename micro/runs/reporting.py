@@ -224,6 +224,7 @@ def _data_report(results: RunResults) -> DataReport:
         recordings=len(set(data.test.origins)),
         divided=divided(data),
         **_recorded(data),
+        units=dict(data.units),
     )
 
 

@@ -40,7 +40,7 @@ class Bearing:
 
     def __post_init__(self) -> None:
         if self.balls != int(self.balls) or not 3 <= self.balls <= 1000:
-            raise ValueError(f"balls must be a whole number from 3 to 1,000, got {self.balls}")
+            raise ValueError(f"balls must be an integer from 3 to 1,000, got {self.balls}")
         if not 0 <= self.contact_angle < 90:
             raise ValueError(f"contact_angle must be from 0 to below 90 degrees, got {self.contact_angle:g}")
         if not 0 < self.ball_diameter < self.pitch_diameter < math.inf:

@@ -41,7 +41,7 @@ def answered(engine: str, request: Path, answer: Path, seconds: float) -> subpro
     """Have a request of `_worker` answered: its exit code, negative for the signal that it died of, and what it printed.
 
     Raises:
-        subprocess.TimeoutExpired: After so many seconds.
+        subprocess.TimeoutExpired: After `seconds`.
         InterpreterError: Where the process that waits for models does not start.
     """
     said = request.with_name("said.txt")

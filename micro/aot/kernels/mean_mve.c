@@ -8,7 +8,7 @@ static void mean_mve(const int8_t *x, int8_t *y, int32_t rows, int32_t count, in
       const mve_pred16_t there = vctp16q((uint32_t)(channels - channel));
       const int8_t *from = x + channel;
       int32x4_t even = vdupq_n_s32(x_offset_total), odd = even;
-      for (int32_t left = count; left > 0; left -= 255) { /* so many of 8 bits fit 16 */
+      for (int32_t left = count; left > 0; left -= 255) { /* 16 bits hold the sum of 255 values of 8 bits */
         int16x8_t sums = vdupq_n_s16(0);
         for (int32_t i = left < 255 ? left : 255; i > 0; --i, from += channels) {
           sums = vaddq_s16(sums, vldrbq_z_s16(from, there));

@@ -28,7 +28,7 @@ from micro.tflite.graph import Graph, Op, Tensor
 
 # Larger strides and windows could overflow the kernels' 32-bit positions.
 FARTHEST = 1 << 24
-# Windows of up to so many bytes are copied before they are multiplied, as conv_2d.c says, unless they are contiguous.
+# Windows of up to this number of bytes are copied before they are multiplied, as conv_2d.c says, unless they are contiguous.
 LARGEST_COPY = 160
 # Bytes of the columns of windows that conv_2d_mve.c holds, which must have room for a window.
 MVE_COLUMNS = 1280
@@ -129,7 +129,7 @@ def depthwise_conv_2d(op: Op, graph: Graph, storage: Storage) -> Lowered:
     require(len(x.shape) == len(weights.shape) == 4 and weights.shape[0] == 1, op, graph, "axes")
     _, height, width, outputs = weights.shape
     require_shape(y, window_shape(op, graph, x, height, width, outputs), op, graph)
-    # TFLite Micro computes so many filters for each channel and leaves others unwritten; TFLite divides the sizes instead.
+    # TFLite Micro computes this number of filters a channel and leaves others unwritten; TFLite divides the sizes instead.
     multiplier = op.options["depthMultiplier"]
     fits = outputs == x.shape[3] * multiplier
     require(

@@ -128,7 +128,7 @@ def sigmoid(op: Op, graph: Graph, storage: Storage) -> Lowered:
 
 
 def _alone(op: Op, x: Tensor, y: Tensor, count: int) -> bytes:
-    """A .tflite of this operator on so many values."""
+    """A .tflite of this operator on `count` values."""
     schema = schema_module()
     model, subgraph, code, operator = schema.ModelT(), schema.SubGraphT(), schema.OperatorCodeT(), schema.OperatorT()
     code.builtinCode = getattr(schema.BuiltinOperator, op.name)

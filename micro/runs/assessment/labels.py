@@ -25,7 +25,7 @@ LARGER = "give the student wider or more layers, or more epochs; keras-kd search
 
 
 def label_reasons(report: RunReport) -> Iterator[Reason]:
-    """Whether each label is told apart from its absence, whether the firmware reports it, and what the student lost."""
+    """Whether each label is distinguished from its absence, whether the firmware reports it, and what the student lost."""
     recordings = report.data.recordings or len({row.origin for row in report.by_origin})
     for label in report.labels:
         yield from _separation(label, report)
@@ -42,7 +42,7 @@ def _separation(label: LabelFigures, report: RunReport) -> Iterator[Reason]:
         yield Reason(
             "doubtful",
             f"{label.name}: the test has windows of one kind alone",
-            f"{label.name}: the test's windows all have it or all lack it, so whether it is told apart is not known",
+            f"{label.name}: the test's windows all have it or all lack it, so whether it is distinguished is not known",
             "record it, and its absence, under the test's conditions as well",
         )
         return

@@ -75,7 +75,7 @@ def _watched(track: Track, window: float | None) -> Watched:
 
 
 def choices(report: RunReport, evaluation: Evaluation, data: Prepared) -> list[Choice]:
-    """Thresholds that leave so many healthy test windows above them, and the run's own, the lowest first."""
+    """Thresholds that leave given numbers of healthy test windows above them, and the run's own, the lowest first."""
     own = report.common_threshold
     if own is None:
         return []

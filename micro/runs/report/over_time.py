@@ -110,7 +110,7 @@ def _panel(axes: Axes, track: Track, threshold: float | None, divisor: float | N
 
 
 def thinned(x: np.ndarray, y: np.ndarray, most: int = MOST_POINTS) -> tuple[np.ndarray, np.ndarray]:
-    """At most so many points, each the highest of its neighbors: (n,), (n,) -> (k,), (k,)."""
+    """At most `most` points, each the highest of its neighbors: (n,), (n,) -> (k,), (k,)."""
     if len(y) <= most:
         return x, y
     size = -(-len(y) // most)
