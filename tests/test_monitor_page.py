@@ -120,7 +120,7 @@ def test_a_page_says_of_alarms_alone_that_there_are_more_and_not_that_scores_hav
 def test_a_page_names_the_sessions_that_were_compared_where_they_are_not_the_latest():
     early, *_ = sentences(found_of("recalibrate", drifted=True))
     assert "is 10 in sessions 1 to 2 of 3, which the last check compared: " in early, early
-    assert "of the windows of sessions 1 to 2 of 3, which" in sentences(found_of("recalibrate", drifted=True))[1]
+    assert "of the windows of sessions 1 to 2 of 3 are above" in sentences(found_of("recalibrate", drifted=True))[1]
     newest, above, *_ = sentences(found_of("steady", drifted=False, logged=2))
     assert "and is 10 in the latest 2 sessions: " in newest
     assert "of the windows of the latest 2 sessions are above" in above

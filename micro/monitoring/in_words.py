@@ -13,6 +13,8 @@ from micro.support.wording import counted
 FAR = 3.0
 # How names of levels of the samples begin.
 LEVEL = "signal level, "
+# Behind sessions that are not the latest.
+WHICH = ", which the last check compared"
 HEADLINES: dict[Advice, str] = {
     "steady": "Steady: the device sees what its threshold was set for. Nothing has to be done",
     "recalibrate": "Recalibrate: the scores have moved, and a new threshold makes up for it",
@@ -44,7 +46,7 @@ def sentences(found: Monitoring) -> list[str]:
         ratio = after / before if before else float("nan")
         said.append(f"{what}: {_times(ratio)}.")
     rate = "" if found.rate is None else f"; the threshold was set for {100 * found.rate:.3g} %"
-    those = "compared" if seen is None or not seen.recent[1] else f"of {compared_in(seen)}"
+    those = "compared" if seen is None or not seen.recent[1] else f"of {compared_in(seen).removesuffix(WHICH)}"
     above = f"{100 * found.alarms:.3g} % of the windows {those} are above the threshold of {found.threshold:.4g}"
     said.append(f"{above}{rate}.")
     if seen is not None and seen.features:
@@ -93,7 +95,7 @@ def compared_in(seen: Seen) -> str:
     if is_latest(seen):
         return f"the latest {counted(count, seen.noun)}"
     those = f"{seen.noun} {end}" if count == 1 else f"{seen.noun}s {start + 1} to {end}"
-    return f"{those} of {len(seen.log.names):,}, which the last check compared"
+    return f"{those} of {len(seen.log.names):,}{WHICH}"
 
 
 def legend_of(seen: Seen) -> str:
