@@ -144,7 +144,7 @@ def test_a_delay_leaves_out_the_time_in_which_no_window_is_judged():
     # The machine stands still for five seconds and for two more; window 10 ends at second 12.
     assert (event.delay, event.unjudged) == (5.0, 7.0)
     says = " ".join(verdict_of(examined(found)))
-    assert "the fault found is seen within 5 s of its beginning" in says.lower()
+    assert "the fault found is seen within 5 s of the beginning" in says.lower()
     assert "without the time in which no window is judged, 7 s at most" in says
     # A fault that begins in a window without a score, and windows of which a test keeps the judged ones alone.
     assert figures_of(one, [(3.5, math.inf)]).by_event[0].delay == 5.0

@@ -117,8 +117,9 @@ def on_faults(test: DetectorTest, timed: bool) -> list[str]:
     found = test.events.found
     low, high = test.recall_interval or (0.0, 1.0)
     said = [f"{found:,} of {counted(total, 'fault')} found, which is {percent(low, 0)} to {percent(high, 0)} at 95 %"]
-    if timed and (late := test.lateness("of its beginning")):
-        said.append(f"{'the fault found is' if found == 1 else 'the faults found are'} seen {late}")
+    if timed and (late := test.lateness("of the beginning")):
+        those = "the fault found is seen" if found == 1 else "the faults found are seen"
+        said.append(f"{those}{', ' if late.startswith('half') else ' '}{late}")
     if test.missed:
         said.append(f"missed: {listed([place_of(event) for event in test.missed], 5)}")
     return said

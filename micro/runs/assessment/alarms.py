@@ -167,7 +167,7 @@ class DetectorTest:
         """Within which times faults that are found are seen, in words, to go behind their number; '' where that is not known.
 
         Args:
-            since: From when times count, such as 'of its beginning', of one fault.
+            since: From when times count, such as 'of the beginning'.
         """
         if self.delay is None or self.worst_delay is None:
             return ""

@@ -68,7 +68,7 @@ def _by_time(report: RunReport, found: Sequence[Track], timed: tuple[float, floa
     if test.false_alarms is not None and any(row.healthy for row in test.by_file):
         said.append(false_alarm_words(test.false_alarms))
     if test.by_event:
-        late = test.lateness("of the beginning of its first tested window")
+        late = test.lateness("of the beginning of the first tested window")
         found_of = f"{test.events.found:,} of {counted(len(test.by_event), 'faulty recording')}"
         said.append(
             f"{found_of} {'raises' if test.events.found == 1 else 'raise'} an alarm{f', {late}' if late else ''}"
