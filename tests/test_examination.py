@@ -88,10 +88,10 @@ def test_files_of_which_a_run_keeps_nothing_are_not_said_to_have_taught_it():
 def test_too_few_healthy_hours_say_the_upper_bound_and_what_would_be_needed():
     few = false_alarm_words(daily(0, 3600.0))
     assert few.startswith(
-        "0 false alarms in 60 min of healthy time, too little to say how many a day: at most 89 at 95 %"
+        "no false alarm in 60 min of healthy time, too short a time to say how many a day: there may be up to 89 (at 95 %)"
     )
-    assert few.endswith("takes 89 h without any")
-    assert "cannot be said: no healthy time" in false_alarm_words(daily(0, 0.0))
+    assert few.endswith("it takes 89 h without a false alarm to show that there is at most one a day")
+    assert "is not known: no healthy time" in false_alarm_words(daily(0, 0.0))
     # After the time that it names, none at all does show it; many alarms show their rate at once.
     assert daily(0, 89 * 3600.0).enough
     assert (
@@ -144,8 +144,8 @@ def test_a_delay_leaves_out_the_time_in_which_no_window_is_judged():
     # The machine stands still for five seconds and for two more; window 10 ends at second 12.
     assert (event.delay, event.unjudged) == (5.0, 7.0)
     says = " ".join(verdict_of(examined(found)))
-    assert "a fault is seen 5 s after it begins" in says.lower()
-    assert "time in which no window is judged, 7 s at most, is left out" in says
+    assert "the fault found is seen within 5 s of the beginning" in says.lower()
+    assert "without the time in which no window is judged, 7 s at most" in says
     # A fault that begins in a window without a score, and windows of which a test keeps the judged ones alone.
     assert figures_of(one, [(3.5, math.inf)]).by_event[0].delay == 5.0
     kept = one.judged
@@ -277,7 +277,7 @@ def test_folders_and_patterns_label_files_and_the_page_shows_names_as_text(rig_r
     done = invoke("test", rig_run, *files, "--page", page)
     assert done.exit_code == 0, done.output
     assert "1 of 1 fault found" in done.stdout
-    assert "too little to say how many a day" in done.stdout
+    assert "too short a time to say how many a day" in done.stdout
     html = page.read_text()
     assert "<img" not in html
     assert "&lt;img src=x" in html

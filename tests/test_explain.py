@@ -107,7 +107,7 @@ def test_parts_add_up_to_the_firmware_s_score_and_name_the_band_that_hums(rig_ru
     assert sum(share.value for share in alarm.shares) == pytest.approx(alarm.score)
     assert sum(share.share for share in alarm.shares) == pytest.approx(1)
     assert sum(share.share for share in alarm.channels) == pytest.approx(1)
-    assert "above what is expected" in sentence_of(alarm)
+    assert "higher than expected" in sentence_of(alarm)
     # One stretch alone, by a time in it; it is as it is among the others.
     assert explain(rig_run, hum / "hum.csv", at=(alarm.begin + alarm.end) / 2).explained[0] == alarm
     assert alarm.times > 1
@@ -144,10 +144,10 @@ def test_columns_that_say_nothing_are_left_out(capsys):
     of_class = told(Share("x", "rms", 1.0, 0.4, None, ""), "worn")
     assert "–" not in of_class
     assert "usually" not in of_class
-    assert "than expected" not in of_class
+    assert "what is expected" not in of_class
     of_alarm = told(Share("x", "rms", 1.0, 0.4, 0.1, "above"), "alarm")
     assert "usually" in of_alarm
-    assert "than expected" in of_alarm
+    assert "what is expected" in of_alarm
 
 
 def window(row, score, hop=1.0, mode=None):
@@ -187,7 +187,7 @@ def test_of_many_stretches_the_worst_few_are_shown_with_their_modes_and_threshol
     said = capsys.readouterr().out
     assert "The 20 worst of 25 stretches" in said
     assert "The 3 worst in detail; --at SECONDS shows another one" in said
-    assert said.count("Alarm from") == said.count("than expected") == 3
+    assert said.count("Alarm from") == said.count("what is expected") == 3
     assert "Operating mode: 1000 to 2200 (3 windows, threshold 0.5); 2200 to 4000 (1 window, threshold 1.25)." in said
     heads, rows = summary(many)
     assert heads == ("no.", "from s", "to s", "windows", "score", "of threshold", "mode", "mostly")

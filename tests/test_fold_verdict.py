@@ -12,7 +12,7 @@ from micro.datasets.targets import Target, Targets
 from micro.datasets.window_parts import Windows
 from micro.runs.assessment import judge
 from micro.runs.assessment.detector import false_alarms_of
-from micro.runs.assessment.folds import over_folds
+from micro.runs.assessment.folds import over_folds, unsure_of_false_alarms
 from micro.runs.assessment.words import METRIC_NAMES, meanings_of
 from micro.runs.fold_reports import mean_of, numbers_of
 from micro.runs.number_figures import number_figures, number_row
@@ -331,21 +331,22 @@ def test_where_false_alarms_are_inconclusive_no_table_shows_a_rate_of_them():
     report = detected((0, 80), (0, 90), (0, 100), asked=0.001)
     verdict, html = judge(report), page_of(report)
     assert verdict.grade == "inconclusive"
+    assert unsure_of_false_alarms(report)
     (over,) = (reason.says for reason in verdict.reasons if reason.says.startswith("over 3 folds"))
     assert "AUC" in over
     assert "false alarms" not in over
     models = html.partition("<h2>Models compared</h2>")[2].partition("</table>")[0]
-    assert models.count("<td>inconclusive</td>") == 4  # as many models
+    assert models.count("<td>too few windows</td>") == 4  # as many models
     assert "0.5000" not in models
-    assert by_fold_on_the_page(report).count("<td>inconclusive</td>") == 3
+    assert by_fold_on_the_page(report).count("<td>too few windows</td>") == 3
     told = [
         column._cells[0]
         for table in (models_table(with_rates(report)), folds_table(report))
         for column in table.columns
     ]
-    assert told.count("inconclusive") == 2
+    assert told.count("too few windows") == 2
     sure = detected((0, 80), (2, 90), (10, 100))
-    assert "<td>inconclusive</td>" not in page_of(sure)
+    assert "<td>too few windows</td>" not in page_of(sure)
 
 
 def with_rates(report):

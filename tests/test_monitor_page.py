@@ -18,9 +18,10 @@ from micro.detection.drift import DriftCheck
 from micro.detection.score_bins import bounds_of
 from micro.detection.summary import summarized
 from micro.monitoring import monitor_devices
-from micro.monitoring.page import headline, histogram_chart, render_monitoring, sentences
+from micro.monitoring.in_words import headline, sentences
+from micro.monitoring.page import histogram_chart, render_monitoring
 from micro.monitoring.result import Monitoring
-from micro.monitoring.seen import Seen, of_counts, of_scores
+from micro.monitoring.seen import GAIN, Seen, of_counts, of_scores
 from micro.runs.baseline import calibration_sessions
 from micro.runs.firmware import load_firmware
 
@@ -118,11 +119,28 @@ def test_a_page_says_of_alarms_alone_that_there_are_more_and_not_that_scores_hav
 
 def test_a_page_names_the_sessions_that_were_compared_where_they_are_not_the_latest():
     early, *_ = sentences(found_of("recalibrate", drifted=True))
-    assert "then 10 over sessions 1 to 2 of 3, which the last check compared" in early, early
-    assert "their windows are above" in sentences(found_of("recalibrate", drifted=True))[1]
+    assert "is 10 in sessions 1 to 2 of 3, which the last check compared: " in early, early
+    assert "of the windows of sessions 1 to 2 of 3 are above" in sentences(found_of("recalibrate", drifted=True))[1]
     newest, above, *_ = sentences(found_of("steady", drifted=False, logged=2))
-    assert "and is 10 over the latest 2 sessions" in newest
-    assert "of the recent windows are above" in above
+    assert "and is 10 in the latest 2 sessions: " in newest
+    assert "of the windows of the latest 2 sessions are above" in above
+
+
+def test_a_signal_that_moved_alike_in_all_octaves_is_said_to_have_another_gain():
+    names = ("signal level, 50 to 100 Hz", "signal level, 25 to 50 Hz", "crossings", GAIN)
+    bounds, steps = np.arange(1.0, 20.0), (1 / 256, 1 / 256, 1 / 255, 1 / 256)
+
+    def said(after):
+        seen = seen_of([3.0, 4.0, 0.1, 3.5], after, bounds, features=names, steps=steps)
+        return [
+            each for each in sentences(replace(found_of("retrain", drifted=True), seen=seen)) if "gain makes" in each
+        ]
+
+    assert "stronger at all frequencies, as another gain makes it" in said([3.5, 4.5, 0.1, 4.0])[0]
+    assert "weaker at all frequencies" in said([2.5, 3.5, 0.1, 3.0])[0]
+    assert said([4.5, 3.9, 0.1, 4.2]) == []  # one band alone
+    assert said([3.0, 4.0, 0.1, 3.5]) == []
+    assert "gain" in GAIN
 
 
 @pytest.mark.parametrize("threshold", [0, 1, 5])

@@ -28,6 +28,7 @@ return {
   wide: wide.map((e) => e.tagName + ": " + e.innerText.slice(0, 60)),
   fetched: performance.getEntriesByType("resource").map((r) => r.name),
   small: Math.min(...[...document.querySelectorAll("svg text")].map((t) => t.getBoundingClientRect().height)),
+  data: figures.filter((f) => f.querySelector("a[download$='.csv'][href^='data:text/csv']")).length,
   titles: figures.map((f) => f.querySelector("h2").innerText),
 };
 """
@@ -94,7 +95,7 @@ def test_a_page_opens_without_error_or_network_and_fits(browser, pages, name, si
     assert browser.get_log("browser") == []
     assert seen["fetched"] == []
     assert seen["wide"] == []
-    assert seen["figures"] == seen["charts"] >= 1
+    assert seen["figures"] == seen["charts"] == seen["data"] >= 1
     assert seen["silent"] == seen["strays"] == 0
     assert seen["small"] >= 8  # pixels of the smallest letters in a chart
 
@@ -151,6 +152,29 @@ def test_text_of_users_is_shown_and_not_run(browser, pages):
     assert "holds text: 'ERR <b>'" in browser.execute_script("return document.body.innerText")
 
 
+def test_the_name_on_each_sheet_of_paper_ends_no_style():
+    from micro.support.html import css_text
+
+    html = render_fleet(ROWS, '"; } </style><script>alert(1)</script>', "anomaly").decode()
+    assert "<script" not in html
+    assert html.count("</style>") == html.count("<style")
+    assert css_text("Pumpe 3, Süd: rig") == "Pumpe 3, Süd: rig"
+    assert not {*css_text("\"\\\n</>{}'*;")} - {*"\\ 0123456789abcdef"}
+
+
+@pytest.mark.parametrize("verdict", ["good", "inconclusive", "unusable"])
+def test_a_fleet_shows_no_rate_of_false_alarms_from_too_few_windows_whatever_the_verdict(verdict):
+    sizes = {"flash": 3000, "ram": 1100, "macs": 500}
+    rows = [
+        AssetResult(name, "done", {"auc": 0.9, "false_alarm_rate": rate}, **sizes, verdict=verdict, too_few_windows=few)
+        for name, rate, few in (("a", 0.1234, True), ("b", 0.0567, False))
+    ]
+    html = render_fleet(rows, "rig", "anomaly").decode()
+    assert html.count("<td>too few windows</td>") == 1
+    assert "0.1234" not in html
+    assert "0.0567" in html
+
+
 def test_the_same_gives_the_same_bytes():
     assert render_search(SEARCH) == render_search(json.loads(json.dumps(SEARCH)))
     again = [AssetResult(**row) for row in json.loads(json.dumps([asdict(row) for row in ROWS]))]
@@ -185,7 +209,7 @@ def test_charts_of_a_page_share_no_id_and_refer_to_their_own():
             made, axes = figure()
             axes.plot([0, 1], [0, 1], marker="o")
             axes.set_title('<g id="x"> url(#y)')
-            return chart(title, "", made)["svg"]
+            return chart(title, "", made, {"x": [0, 1]})["svg"]
 
     one, other = drawn("one"), drawn("other")
     ids, others = (re.findall(r'<[^<>]* id="([^"]*)"', svg) for svg in (one, other))

@@ -34,6 +34,7 @@ END = {
     "elapsed": 0,
     "remaining": 0,
     "losses": {},
+    "left": {},
 }
 
 
@@ -135,8 +136,10 @@ def test_same_seed_same_bytes_also_after_an_interruption(tmp_path, finished, con
     assert not out.exists()
     written = followed(out.with_name("rig.partial") / "progress.jsonl")
     assert written[-1] | {"elapsed": 0, "remaining": 0} == END | {"state": "interrupted", "stage": "interrupted"} | {
-        "fraction": written[-2]["fraction"]
+        "fraction": written[-2]["fraction"],
+        "left": written[-2]["left"],
     }
+    assert written[-1]["left"]["student"] == config.student.epochs - 1  # the first of the second seed is done
     assert {(line["model"], line["seed"]) for line in written if line["losses"]} == {
         *((model, seed) for model in ("teacher", "student") for seed in (3, 4)),
         *((model, 3) for model in ("alone", "prune")),

@@ -227,6 +227,18 @@ def test_marks_become_intervals_that_the_config_reads(studio):
     )["error"]  # fmt: skip
 
 
+def test_each_file_says_what_it_is_taken_for(studio):
+    page = studio.get("/recordings/Pump-7")
+    assert re.search(r'<th scope="row">healthy/0.csv</th>(<td>[^<]*</td>){3}<td class="words">healthy</td>', page)
+    assert re.search(r'<th scope="row">worn/0.csv</th>(<td>[^<]*</td>){3}<td class="words">faulty</td>', page)
+    assert "<b>2</b>healthy 3, faulty 5" in page
+    folder, paths = Path("/data"), [Path("/data/a/1.csv"), Path("/data/b/2.csv"), Path("/data/3.csv")]
+    classes = '[data.classes]\nfan = "a/*"\npump = ["b/*", "3.csv"]\n'
+    assert configs.taken_for(classes, folder, paths) == ["fan", "pump", "pump"]
+    assert configs.taken_for('task = "classification"\n', folder, paths) == ["a", "b", ""]
+    assert configs.taken_for("no config", folder, paths) == ["", "", ""]
+
+
 def test_choices_are_lines_of_the_config(studio):
     text = (studio.folder / "configs/Pump-7.toml").read_text()
     made = studio.post("/api/config", {"text": text, "choices": {"board": "nrf52840", "seeds": "1", "flash": ""}})
@@ -271,6 +283,42 @@ def test_the_firmware_of_a_run_is_a_zip_of_the_commands_project(studio):
     assert sorted(names) == sorted(f"rig-cmake/{p.relative_to(project)}" for p in project.rglob("*") if p.is_file())
 
 
+def test_a_threshold_that_no_operating_mode_uses_is_shown_nowhere(studio):
+    from micro.studio.runs import threshold_of
+
+    place = studio.folder / "runs/modes"
+    shutil.copytree(studio.folder / "runs/rig", place)
+    report = json.loads((place / "report.json").read_text())
+    modes = [{"name": name, "threshold": value} for name, value in (("slow", 11.5), ("fast", 22.5))]
+    assert threshold_of(report) == report["threshold"]
+    assert threshold_of({**report, "by_mode": modes}) is None
+    filled = {"healthy": 9, "faulty": 9, "calibration": 9, "detection_rate": 0.9, "false_alarm_rate": 0.01}
+    known = {**report, "by_mode": [{**each, **filled, "range": [0, 1]} for each in modes], "threshold": 33.5}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("micro.studio.runs.RunReport.from_dict", lambda held: held)
+        (place / "report.json").write_text(json.dumps(known))
+        page = studio.get("/compare?run=modes&run=rig")
+    shutil.rmtree(place)
+    assert "11.5" in page
+    assert "22.5" in page
+    assert "33.5" not in page
+
+
+def test_whether_one_of_two_runs_is_better_is_a_command_with_a_page(studio):
+    shutil.copytree(studio.folder / "runs/rig", studio.folder / "runs/twin")
+    assert "two to 6 runs" in studio.post("/api/compare", {"runs": ["rig", "rig"]}, 400)["error"]
+    assert "no finished run" in studio.post("/api/compare", {"runs": ["rig", "gone"]}, 400)["error"]
+    job = studio.post("/api/compare", {"runs": ["rig", "twin"]})
+    assert job["command"] == "keras-kd compare runs/rig runs/twin --page compared/rig-twin.html"
+    done = studio.ended(job["id"])
+    assert done["state"] == "done", done["log"]
+    assert "not shown to be better" in studio.get(f"/jobs/{job['id']}/report")
+    again = studio.post("/api/compare", {"runs": ["rig", "twin"]})
+    assert again["words"][-1] == "compared/rig-twin-2.html"
+    studio.ended(again["id"])
+    shutil.rmtree(studio.folder / "runs/twin")
+
+
 def test_two_hundred_runs_are_listed_and_compared(studio):
     report = (studio.folder / "runs/rig/report.json").read_bytes()
     for n in range(200):
@@ -286,7 +334,7 @@ def test_two_hundred_runs_are_listed_and_compared(studio):
     assert "<script>alert" not in page
     assert "&lt;script&gt;alert" in page
     side_by_side = studio.get("/compare?run=rig&run=many-2")
-    assert "auc, int8 student" in side_by_side
+    assert "AUC, int8 student" in side_by_side
     assert "cannot be read" in studio.get("/compare?run=rig&run=many-1", 404)
     assert "choose two" in studio.get("/compare?run=rig", 404)
     for n in range(200):
@@ -434,6 +482,24 @@ def test_a_job_outlives_its_studio_and_is_known_by_another(space):
     assert until(space, again.id, "stopped").code == 137
 
 
+def test_what_could_not_be_read_is_left_out_of_what_is_scored(space):
+    from micro.studio import recordings
+
+    folder, now = space.uploads / "pump", time.time()
+    folder.mkdir()
+    for name in ("a.csv", "notes.txt"):
+        (folder / name).write_text("x\n1\n")
+    assert recordings.readable_files(space, "pump") == ["uploads/pump/a.csv", "uploads/pump/notes.txt"]
+    asked = {"kind": "look", "about": "pump", "words": ["look"], "created": now + 60}
+    (space.jobs / "0001.json").write_text(json.dumps(asked))
+    (space.jobs / "0001.out").write_text(json.dumps({"files": [{"name": "a.csv", "path": "uploads/pump/a.csv"}]}))
+    (space.jobs / "0001.end").write_text(json.dumps({"code": 0, "ended": now + 61, "peak_kib": 1}))
+    assert recordings.readable_files(space, "pump") == ["uploads/pump/a.csv"]
+    (folder / "later.csv").write_text("x\n1\n")
+    os.utime(folder / "later.csv", (now + 90, now + 90))
+    assert recordings.readable_files(space, "pump") == ["uploads/pump/a.csv", "uploads/pump/later.csv"]
+
+
 def test_what_a_run_writes_of_its_progress_is_shown(space):
     from micro.studio import live
 
@@ -446,6 +512,7 @@ def test_what_a_run_writes_of_its_progress_is_shown(space):
     stage = "seed 0: training student"
     lines = [
         {"stage": stage, "fraction": 0.3 + n / 100, "remaining": 9.0 - n, "epoch": n, "losses": {"loss": 1 / n}}
+        | {"left": {"student": 4 - n, "alone": 4}}
         for n in range(1, 4)
     ]
     (space.runs / "x.partial").mkdir()
@@ -453,6 +520,10 @@ def test_what_a_run_writes_of_its_progress_is_shown(space):
     (space.runs / "x.partial/progress.jsonl").write_text(text)
     now = live.snapshot(space, jobs.job_of(space, name))
     assert (now["stage"], now["fraction"], now["remaining"]) == (stage, pytest.approx(0.33), 6.0)
+    assert (
+        now["left"]
+        == "1 epoch of the student, 4 epochs of the student without a teacher, int8 conversion, report and firmware"
+    )
     (curve,) = now["curves"]
     assert (curve["name"], curve["epochs"], curve["values"]) == ("loss", [1, 2, 3], [1, 0.5, pytest.approx(1 / 3)])
 

@@ -147,7 +147,7 @@ def _print_explanation(found: Explanation, top: int) -> None:
             )
             for each in one.shares[:top]
         ]
-        heads = ("channel", "feature", "part of the score", "share", "usually", "than expected")
+        heads = ("channel", "feature", "part of the score", "share", "usually", "against what is expected")
         # What no feature has, such as a usual part of a class, is no column.
         kept = [place for place in range(len(heads)) if any(row[place] != "–" for row in rows)]
         said = [tuple(row[place] for place in kept) for row in rows]

@@ -20,6 +20,7 @@ def models_table(report: RunReport) -> Table:
     """Every model of a run with its metrics, means over seeds or folds."""
     from rich.table import Table
 
+    from micro.runs.assessment.folds import unsure_of_false_alarms
     from micro.runs.assessment.words import METRIC_NAMES
     from micro.runs.report import names_of
 
@@ -39,16 +40,7 @@ def models_table(report: RunReport) -> Table:
 
 
 # What stands in place of a rate of false alarms where too few healthy windows were tested to tell it.
-UNSURE = "inconclusive"
-
-
-def unsure_of_false_alarms(report: RunReport) -> bool:
-    """Whether too few healthy windows were tested to tell how often a detector raises false alarms."""
-    from micro.runs.assessment.detector import false_alarms_of
-    from micro.runs.assessment.folds import over_folds
-
-    found = false_alarms_of(over_folds(report))
-    return found is not None and not found.decides
+UNSURE = "too few windows"
 
 
 def numbers_table(report: RunReport) -> Table:
@@ -112,6 +104,7 @@ def folds_table(report: RunReport) -> Table:
     """What each fold tested, and how its students did."""
     from rich.table import Table
 
+    from micro.runs.assessment.folds import unsure_of_false_alarms
     from micro.runs.assessment.words import METRIC_NAMES
     from micro.runs.report import SHORT_NAMES
 

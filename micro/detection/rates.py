@@ -59,18 +59,19 @@ def daily(count: int, seconds: float, confidence: float = CONFIDENCE) -> Rate:
 def false_alarm_words(rate: Rate) -> str:
     """How many false alarms a day, or that too little was seen to say it, in a sentence."""
     if rate.per_day is None:
-        return "false alarms a day cannot be said: no healthy time was tested"
+        return "how many false alarms there are a day is not known: no healthy time was tested"
     percent = f"{100 * CONFIDENCE:.0f} %"
-    seen = f"{counted(rate.count, 'false alarm')} in {duration(rate.seconds)} of healthy time"
+    count = counted(rate.count, "false alarm") if rate.count else "no false alarm"
+    seen = f"{count} in {duration(rate.seconds)} of healthy time"
     if rate.enough:
         between = f"{_number(rate.low)} to {_number(rate.high)}"
         return f"{seen}: {_number(rate.per_day)} a day, {between} at {percent}"
     # With none seen, the upper end comes down to one a day after this time.
     needed = -math.log((1 - CONFIDENCE) / 2) * DAY
-    between = f"at most {_number(rate.high)}" if rate.count == 0 else f"{_number(rate.low)} to {_number(rate.high)}"
+    between = f"up to {_number(rate.high)}" if rate.count == 0 else f"{_number(rate.low)} to {_number(rate.high)}"
     return (
-        f"{seen}, too little to say how many a day: {between} at {percent}; to show at most one a day takes "
-        f"{needed / HOUR:.0f} h without any"
+        f"{seen}, too short a time to say how many a day: there may be {between} (at {percent}); it takes "
+        f"{needed / HOUR:.0f} h without a false alarm to show that there is at most one a day"
     )
 
 

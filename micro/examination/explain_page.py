@@ -37,6 +37,9 @@ def render_explanation(found: Explanation) -> bytes:
 
 def parts_over_time(found: Explanation) -> dict[str, str] | None:
     """The largest features' parts of the score, window by window; None where no window has a score."""
+    from matplotlib.colors import LogNorm
+    from matplotlib.ticker import FuncFormatter
+
     parts = found.over_time
     if not np.isfinite(parts).any():
         return None
@@ -49,9 +52,10 @@ def parts_over_time(found: Explanation) -> dict[str, str] | None:
     drawn, axes = figure(1.1 + 0.26 * len(order))
     timed = bool(np.isfinite(found.seconds).all())
     ends = (float(found.seconds[0]), float(found.seconds[-1])) if timed else (0.0, float(len(parts)))
-    lowest = max(float(np.nanmax(shown)) * 1e-3, 1e-12)
+    highest = max(float(np.nanmax(shown)), 1e-9)
     image = axes.imshow(
-        np.log10(np.maximum(shown, lowest)),
+        np.maximum(shown, highest * 1e-3),
+        norm=LogNorm(highest * 1e-3, highest),
         aspect="auto",
         cmap="magma",
         interpolation="nearest",
@@ -60,7 +64,8 @@ def parts_over_time(found: Explanation) -> dict[str, str] | None:
     labels = _labels([(found.features[place].channel, found.features[place].name) for place in order])
     axes.set_yticks(range(len(order)), labels, fontsize=9)
     axes.set_xlabel("time, s" if timed else "windows")
-    drawn.colorbar(image, ax=axes, label="log10 of the part", shrink=0.9)
+    decimal = FuncFormatter(lambda value, _: f"{value:.3g}")
+    drawn.colorbar(image, ax=axes, label="part of the score", shrink=0.9, format=decimal)
     data: dict[str, list[object]] = {"seconds": found.seconds.tolist(), "score": found.scores.tolist()}
     data |= {str(feature): parts[:, place].tolist() for place, feature in enumerate(found.features)}
     says = (

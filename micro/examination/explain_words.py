@@ -27,11 +27,16 @@ def sentence_of(one: Explained, top: int = 3) -> str:
 
 def _part(share: Share) -> str:
     """A feature and its share."""
-    more = [] if not share.direction else [f"{share.direction} what is expected"]
+    more = [_higher_or_lower(share.direction)] if share.direction else []
     if share.usual is not None and share.usual > 0 and share.value > 2 * share.usual:
         more.append(f"{share.value / share.usual:.3g} times its usual part")
     said = f" ({', '.join(more)})" if more else ""
-    return f"{100 * share.share:.0f} % {share.channel} {share.feature}{said}"
+    return f"{100 * share.share:.0f} % from {share.channel} {share.feature}{said}"
+
+
+def _higher_or_lower(direction: str) -> str:
+    """Where a feature lies, 'above' or 'below' what the student gives, in words."""
+    return {"above": "higher than expected", "below": "lower than expected"}[direction]
 
 
 def _in_modes(one: Explained) -> str:

@@ -117,11 +117,9 @@ def on_faults(test: DetectorTest, timed: bool) -> list[str]:
     found = test.events.found
     low, high = test.recall_interval or (0.0, 1.0)
     said = [f"{found:,} of {counted(total, 'fault')} found, which is {percent(low, 0)} to {percent(high, 0)} at 95 %"]
-    if test.delay is not None and test.worst_delay is not None and timed:
-        said.append(
-            f"a fault is seen {duration(test.delay)} after it begins in the median, {duration(test.worst_delay)} at the latest "
-            f"of those found{test.left_out}"
-        )
+    if timed and (late := test.lateness("of the beginning")):
+        those = "the fault found is seen" if found == 1 else "the faults found are seen"
+        said.append(f"{those}{', ' if late.startswith('half') else ' '}{late}")
     if test.missed:
         said.append(f"missed: {listed([place_of(event) for event in test.missed], 5)}")
     return said

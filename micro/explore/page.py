@@ -147,7 +147,13 @@ def _front(result: Mapping[str, Any], by_number: Mapping[int, Any], cost: str) -
         f"Chosen: {chosen['score']:.4f} for {chosen['costs'][cost]:,}."
         + (f" {below} below {low:.4f} {'is' if below == 1 else 'are'} left out." if below else "")
     )
-    return chart(f"Score against {WORDS[cost]}", says, drawn)
+    data = {
+        "candidate": [called(row["number"]) for row in done],
+        WORDS[cost]: [row["costs"][cost] for row in done],
+        "score": [row["score"] for row in done],
+        "chosen": [row["number"] == result["chosen"] for row in done],
+    }
+    return chart(f"Score against {WORDS[cost]}", says, drawn, data)
 
 
 def _range(scores: Sequence[float], lowest: float) -> tuple[float, float]:
@@ -184,4 +190,11 @@ def _progress(result: Mapping[str, Any]) -> dict[str, str]:
         f"{tally([(row['number'], row['state']) for row in result['candidates']])}. Crosses are those that stopped early. "
         f"The best reached {best or 0.0:.4f}; scores below {low:.4f} are not shown."
     )
-    return chart("How the search went", says, drawn)
+    rows = result["candidates"]
+    data = {
+        "candidate": [called(row["number"]) for row in rows],
+        "state": [row["state"] for row in rows],
+        "score": [row["score"] if row["state"] == "done" else (row["epoch_scores"] or [None])[-1] for row in rows],
+        "best so far": line,
+    }
+    return chart("How the search went", says, drawn, data)

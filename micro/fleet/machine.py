@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from micro.config import parse_config
+from micro.runs.assessment.folds import unsure_of_false_alarms
 from micro.runs.folder import RunFolder
 from micro.runs.lock import PATIENCE, holding
 from micro.runs.progress_lines import Teller
@@ -54,6 +55,7 @@ def row(report: RunReport) -> dict[str, Any]:
         "ram": report.footprint.ram_bytes,
         "macs": report.footprint.macs,
         "threshold": report.threshold,
+        "too_few_windows": unsure_of_false_alarms(report),
         "budget": None if report.budget is None else report.budget.fits,
         "verdict": None if verdict is None else verdict.grade,
         "reasons": None if verdict is None else verdict.because,

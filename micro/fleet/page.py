@@ -66,7 +66,7 @@ def _by_metric(done: Sequence[AssetResult], metric: str) -> dict[str, str] | Non
     ordered = sorted(
         (value, row.asset, row.teacher.get(metric, np.nan))
         for row in done
-        if (value := row.metrics.get(metric)) is not None
+        if (value := row.metrics.get(metric)) is not None and not (row.too_few_windows and metric == "false_alarm_rate")
     )
     if not ordered:
         return None
@@ -82,4 +82,5 @@ def _by_metric(done: Sequence[AssetResult], metric: str) -> dict[str, str] | Non
         f"{len(values)} machines: median {np.median(values):.4f}, from {values[0]:.4f} ({names[0]}) to {values[-1]:.4f} "
         f"({names[-1]}); their teachers' median {np.nanmedian(teacher):.4f}."
     )
-    return chart(f"Machines by {words_of(metric)}", says, drawn)
+    data = {"machine": list(names), "student": list(values), "teacher": list(taught)}
+    return chart(f"Machines by {words_of(metric)}", says, drawn, data)

@@ -134,7 +134,7 @@ def _of_scores(evidence: Evidence) -> tuple[Advice, str]:
             f"more alarms than the threshold guarantees: {_alarms(evidence)} (chance of that many below "
             f"{evidence.alarm_chance:.2g}). No check found drift ({_distance(check)}); {few}",
         )
-    compared = f"{counted(evidence.reference, evidence.noun)} of calibration and {check.sessions:,} recent"
+    compared = f"{counted(evidence.reference, evidence.noun)} of calibration and the latest {check.sessions:,}"
     if evidence.detectable is None:
         return "doubtful", (
             f"{compared} of the log are too few to tell: no check found drift, but even a tenfold change of all scores would "
@@ -206,8 +206,8 @@ def _move_threshold(evidence: Evidence, moved: str) -> tuple[Advice, str]:
     new, trained = evidence.recalibrated, evidence.trained_threshold
     if new is None:
         return "retrain", (
-            f"{moved}, and the recent windows are too few for a threshold at {evidence.rate:.1%}: log more, or record and "
-            "train again"
+            f"{moved}, and the windows that were compared are too few for a threshold at {evidence.rate:.1%}: log more, "
+            "or record and train again"
         )
     ratio = new.value / trained if trained else np.inf
     since = "" if trained == evidence.threshold else f" from the {trained:.4g} that the run was trained with"

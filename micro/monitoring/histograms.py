@@ -26,7 +26,7 @@ from micro.monitoring.mode_findings import OfMode, of_modes, trouble_of_all
 from micro.monitoring.periods import Periods, periods_of
 from micro.monitoring.result import Monitoring, Options, monitoring_of
 from micro.monitoring.run import MonitoredRun, require_calibration
-from micro.monitoring.seen import Seen, of_counts, of_test
+from micro.monitoring.seen import GAIN, Seen, of_counts, of_test
 from micro.monitoring.statuses import OFF, UNKNOWN, left_out_notes
 from micro.monitoring.summaries import Summaries, counted_summaries, of_mode, read_summaries
 from micro.runs.baseline import FEATURES, calibration_features, calibration_octaves
@@ -36,8 +36,6 @@ from micro.signal.octaves import CROSSING_UNIT, LEVEL_UNIT, octaves_of
 from micro.support.files import sha256
 from micro.support.wording import counted, was
 
-# What the levels of all octaves have in common.
-ALL_LEVELS = "signal level, mean of all octaves"
 NO_SCORES = (
     "log scores of every window (APP_LOG 1) and recalibrate with that log: summaries do not hold what a run keeps"
 )
@@ -295,7 +293,7 @@ def _of_input(
     if known[-1] is not sides[1]:
         return joined, named, least, []
     first = len(named) - 2 * count
-    return joined, (*named, ALL_LEVELS), np.append(least, LEVEL_UNIT), list(range(first, first + count))
+    return joined, (*named, GAIN), np.append(least, LEVEL_UNIT), list(range(first, first + count))
 
 
 def _with_mean(columns: np.ndarray, some: Sequence[int]) -> np.ndarray:

@@ -11,33 +11,32 @@ import numpy as np
 
 from micro.detection.score_bins import above
 from micro.monitoring.advice import Advice
+from micro.monitoring.in_words import (
+    FAR,
+    compared_in,
+    headline,
+    is_latest,
+    legend_of,
+    moved_far,
+    noun_of,
+    reference_of,
+    sentences,
+)
 from micro.monitoring.result import Monitoring
 from micro.monitoring.seen import Seen, Side
 from micro.support.html import chart, drawing, figure, label_of, logarithmic, page, plain
-from micro.support.wording import counted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Features in the picture, and how far one must have moved, in standard deviations of sessions, to be named as moved.
-MOST_FEATURES, FAR = 12, 3.0
+# Features in the picture.
+MOST_FEATURES = 12
 BEFORE, NOW, FAULTY = "#777777", "#0b6e99", "#b3261e"
 GRADES: dict[Advice, str] = {
     "steady": "good",
     "recalibrate": "doubtful",
     "doubtful": "doubtful",
     "retrain": "unusable",
-}
-HEADLINES: dict[Advice, str] = {
-    "steady": "Steady: the device sees what its threshold was set for. Nothing has to be done",
-    "recalibrate": "Recalibrate: the scores have moved, and a new threshold makes up for it",
-    "doubtful": "Doubtful: this log does not tell whether the threshold still holds",
-    "retrain": "Retrain: the machine is no longer like the one that was learned, and a new threshold is not enough",
-}
-# Where no check found drift, but there are more alarms than the threshold's rate allows.
-OF_ALARMS: dict[Advice, str] = {
-    "recalibrate": "Recalibrate: more windows are above the threshold than it was set for, and a new one makes up for it",
-    "retrain": "Retrain: more windows are above the threshold than it was set for, and no new one makes up for it",
 }
 NEXT: dict[Advice, str] = {
     "steady": "Check again when more of the log has come.",
@@ -61,6 +60,7 @@ class Section:
     moved: tuple[tuple[str, float], ...]
     command: str
     notes: tuple[str, ...]
+    noun: str = "session"
 
 
 def render_monitoring(run: str, log: str, devices: Mapping[str, Monitoring | str]) -> bytes:
@@ -74,7 +74,9 @@ def render_monitoring(run: str, log: str, devices: Mapping[str, Monitoring | str
         sections = [
             each for name, found in devices.items() for each in _sections(name, found, _command(run, log, name))
         ]
-    more = {"devices": len(devices), "next_steps": NEXT}
+    nouns = {each.noun for each in sections}
+    noun = nouns.pop() if len(nouns) == 1 else "session"
+    more = {"devices": len(devices), "next_steps": NEXT, "noun": noun}
     return page("micro.monitoring", "monitor.html.j2", run=run, log=log, sections=sections, **more)
 
 
@@ -110,76 +112,10 @@ def _section(title: str, found: Monitoring | str, command: str, notes: tuple[str
         if each is not None:
             file = f"{_file_name(title.removeprefix('Device '))}_{each['file']}" if title else each["file"]
             charts.append({**each, "file": file})
-    says, moved = tuple(sentences(found)), tuple(_moved(seen))
-    return Section(title, found, GRADES[found.advice], headline(found), says, tuple(charts), moved, command, notes)
-
-
-def headline(found: Monitoring) -> str:
-    """The advice in a sentence, by what it is given for."""
-    drifted = not found.checks or found.checks[-1].drifted
-    return HEADLINES[found.advice] if drifted else OF_ALARMS.get(found.advice, HEADLINES[found.advice])
-
-
-def sentences(found: Monitoring) -> list[str]:
-    """What the log shows, for those who run the machine: scores, alarms, input, sensor."""
-    seen = found.seen
-    said = []
-    if seen is not None and seen.recent[1]:
-        before = float(np.median(seen.reference.quartiles[:, 1]))
-        after = float(np.median(seen.log.quartiles[slice(*seen.recent), 1]))
-        what = f"A typical score was {before:.4g}, and {'is' if _latest(seen) else 'then'} {after:.4g} over {_compared(seen)}"
-        ratio = after / before if before else float("nan")
-        said.append(f"{what}{_times(ratio)}.")
-    rate = "" if found.rate is None else f"; it was set for {100 * found.rate:.3g} %"
-    whose = "the recent" if seen is None or _latest(seen) else "their"
-    above = f"{100 * found.alarms:.3g} % of {whose} windows are above the threshold of {found.threshold:.4g}"
-    said.append(f"{above}{rate}.")
-    if seen is not None and seen.features:
-        far = _moved(seen)
-        named = ", ".join(f"{name} ({by:+.1f})" for name, by in far[:5])
-        said.append(
-            f"Input that moved by {FAR:g} standard deviations of {seen.noun}s or more: {named}."
-            if far
-            else f"No input feature moved by {FAR:g} standard deviations of {seen.noun}s."
-        )
-    noun = "session" if seen is None else seen.noun
-    faults = f", {found.faults:,} without a score as the sensor was at fault" if found.faults else ""
-    said.append(f"{counted(found.windows, 'window')} in {counted(found.sessions, noun)}{faults}.")
-    why = f"Why: {found.why}."
-    return [why, *said] if found.advice == "doubtful" else [*said, why]
-
-
-def _latest(seen: Seen) -> bool:
-    """Whether the last check compared the newest of the log."""
-    return seen.recent[1] in (0, len(seen.log.names))
-
-
-def _compared(seen: Seen) -> str:
-    """What the last check compared, in words: not the newest of the log where an earlier check found drift."""
-    start, end = seen.recent
-    count = end - start
-    if _latest(seen):
-        return f"the latest {counted(count, seen.noun)}"
-    those = f"{seen.noun} {end}" if count == 1 else f"{seen.noun}s {start + 1} to {end}"
-    return f"{those} of {len(seen.log.names):,}, which the last check compared"
-
-
-def _times(ratio: float) -> str:
-    if not np.isfinite(ratio) or abs(ratio - 1) < 0.05:
-        return ", much the same"
-    return (
-        f", {abs(ratio - 1):.0%} {'higher' if ratio > 1 else 'lower'}" if ratio < 2 else f", {ratio:.3g} times as high"
+    says, moved = tuple(sentences(found)), tuple(moved_far(seen))
+    return Section(
+        title, found, GRADES[found.advice], headline(found), says, tuple(charts), moved, command, notes, noun_of(seen)
     )
-
-
-def _moved(seen: Seen | None) -> list[tuple[str, float]]:
-    """The features that moved far, the furthest first."""
-    if seen is None:
-        return []
-    by = seen.moved
-    return [
-        (seen.features[n], float(by[n])) for n in np.argsort(-np.abs(by), kind="stable").tolist() if abs(by[n]) >= FAR
-    ]
 
 
 def scores_chart(found: Monitoring, seen: Seen) -> dict[str, str]:
@@ -192,7 +128,7 @@ def scores_chart(found: Monitoring, seen: Seen) -> dict[str, str]:
         logarithmic(axes)
     axes.set(ylabel="score")
     says = (
-        f"Line: the median score of each {seen.noun}; shaded: its middle half. Gray: {_reference(seen)}; blue: the log"
+        f"Line: the median score of each {seen.noun}; shaded: its middle half. Gray: {reference_of(seen)}; blue: the log"
         f"{_last_check(seen)}. Dashed: the threshold, {found.threshold:.4g}."
     )
     return chart(f"Scores by {seen.noun}", says, drawn, _rows(seen))
@@ -207,7 +143,7 @@ def rates_chart(found: Monitoring, seen: Seen) -> dict[str, str]:
     """Windows above the threshold, session by session, beside those of the run's test."""
     drawn, axes = figure(2.8)
     _both(axes, seen, lambda x, side, color: axes.bar(x, 100 * side.rates, color=color, width=0.8))
-    says = f"Windows of each {seen.noun} above the threshold. Gray: {_reference(seen)}; blue: the log."
+    says = f"Windows of each {seen.noun} above the threshold. Gray: {reference_of(seen)}; blue: the log."
     if found.rate is not None:
         axes.axhline(100 * found.rate, color="black", linewidth=0.8, linestyle="--")
         says += f" Dashed: the rate that was asked for, {100 * found.rate:.3g} %."
@@ -225,10 +161,10 @@ def rates_chart(found: Monitoring, seen: Seen) -> dict[str, str]:
 
 
 def histogram_chart(found: Monitoring, seen: Seen) -> dict[str, str]:
-    """How scores are distributed: calibration, the recent log, and the run's faulty test windows."""
+    """How scores are distributed: calibration, what of the log was compared last, and the run's faulty test windows."""
     drawn, axes = figure(3.2)
     recent = seen.recent_counts if seen.recent_counts.sum() else seen.log.counts
-    lines = [(_reference(seen), seen.reference.counts, BEFORE), ("log, recent", recent, NOW)]
+    lines = [(reference_of(seen), seen.reference.counts, BEFORE), (legend_of(seen), recent, NOW)]
     if seen.test is not None and seen.test[1].sum():
         lines.append(("the run's test, faulty", seen.test[1], FAULTY))
     data: dict[str, list[object]] = {"score up to": [*seen.bounds.tolist(), None]}
@@ -261,11 +197,11 @@ def moved_chart(seen: Seen) -> dict[str, str] | None:
     axes.set_yticks(places, [label_of(seen.features[n]) for n in order], fontsize=9)
     axes.invert_yaxis()
     axes.set_xlabel(f"moved, in standard deviations of {seen.noun}s")
-    recent = _compared(seen) if _latest(seen) else f"{_compared(seen)},"
+    recent = compared_in(seen) if is_latest(seen) else f"{compared_in(seen)},"
     says = (
         f"The {len(order)} of {len(seen.features)} features of the input whose means over {recent} lie furthest from those of "
-        f"{_reference(seen)}. A shift of one feature alone is found by chance where there are many: the checks below take that "
-        "into account."
+        f"{reference_of(seen)}. A shift of one feature alone is found by chance where there are many: the checks below take "
+        "that into account."
     )
     return chart("Input that moved", says, drawn, {"feature": list(seen.features), "moved": by.tolist()})
 
@@ -282,10 +218,6 @@ def _both(axes: Axes, seen: Seen, draw: Callable[[np.ndarray, Side, str], object
     ticks = sorted({-first, -max(1, first // 2), 1, max(1, count // 2), count})
     axes.set_xticks(ticks, [str(abs(tick)) for tick in ticks])
     axes.set_xlabel(f"{'first' if seen.own else 'calibration'} | {seen.noun} of the log")
-
-
-def _reference(seen: Seen) -> str:
-    return "the device's own first periods" if seen.own else "the run's calibration"
 
 
 def _last_check(seen: Seen) -> str:

@@ -35,6 +35,10 @@ class Side:
     features: np.ndarray | None = None
 
 
+# What the levels of all octaves have in common: another gain moves all of them by as much.
+GAIN = "gain, the mean of all signal levels"
+
+
 @dataclass(frozen=True)
 class Seen:
     """What was compared.

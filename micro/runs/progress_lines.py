@@ -36,7 +36,8 @@ class Epoch:
 class ProgressLine:
     """A line of progress: the stage, the fraction of the whole that is done, seconds since the call began and until it ends.
 
-    `remaining` is an estimate, None until an epoch has been timed.
+    `remaining` is an estimate, None until an epoch has been timed. `left` are the epochs that models have
+    yet to be trained for, of those that have some.
     """
 
     stage: str
@@ -46,6 +47,7 @@ class ProgressLine:
     epoch: Epoch | None = None
     state: State = "running"
     error: str | None = None
+    left: Mapping[str, int] = field(default_factory=dict)
 
     def to_json(self) -> str:
         """One JSON object on one line, with the same keys whatever the line says; what is not finite is null."""
@@ -60,6 +62,7 @@ class ProgressLine:
                 "remaining": None if self.remaining is None else round(self.remaining, 1),
                 **{key: getattr(epoch, key, None) for key in ("model", "fold", "seed", "epoch", "epochs")},
                 "losses": losses,
+                "left": dict(self.left),
                 "error": self.error,
             },
             allow_nan=False,
@@ -118,6 +121,11 @@ class Pace:
             self._seconds[model] = self._seconds.get(model, 0.0) + seconds
             self._epochs[model] = self._epochs.get(model, 0) + 1
         self._ended += epoch.epoch == epoch.epochs and epochs > 0
+
+    @property
+    def left(self) -> dict[str, int]:
+        """Epochs that are not done yet, by model, of those that have some."""
+        return {model: epochs for model, epochs in self._left.items() if epochs}
 
     @property
     def done(self) -> float:
@@ -181,7 +189,8 @@ class Teller:
     def _line(self, stage: str, epoch: Epoch | None, state: State, error: str | None = None) -> None:
         elapsed = time.monotonic() - self._begun
         remaining = 0.0 if state == "done" else None if self.pace is None else self.pace.remaining
-        line = ProgressLine(stage, self._fraction, elapsed, remaining, epoch, state, error)
+        left = {} if self.pace is None or state == "done" else self.pace.left
+        line = ProgressLine(stage, self._fraction, elapsed, remaining, epoch, state, error, left)
         self.watch(line)
         if self.file is not None:
             # Opened for each line, so that it is there to be read at once, whatever becomes of this process.

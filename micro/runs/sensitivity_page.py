@@ -96,7 +96,7 @@ def render_sensitivity(rows: Sequence[Sensitivity], score_name: str) -> bytes:
     """The page for a scan; the same rows give the same bytes."""
     with drawing():
         charts = [
-            chart(f"Loss against {what}", _says(rows, saved, what, score_name), _front(rows, saved, what, score_name))
+            _loss_chart(rows, saved, what, score_name)
             for saved, what in SAVINGS.items()
             if any(getattr(row, saved) > 0 for row in rows)
         ]
@@ -129,6 +129,19 @@ def _verdict(rows: Sequence[Sensitivity], score_name: str) -> list[str]:
     if worst.lost > 0:
         said.append(f"Layer {worst.layer} bears least: {describe(worst)} cost {worst.lost:.3g} of {score_name}.")
     return said
+
+
+def _loss_chart(rows: Sequence[Sensitivity], saved: str, what: str, score_name: str) -> dict[str, str]:
+    """What each change of one layer saves of something, and what it costs."""
+    chosen = [row for row in rows if getattr(row, saved) > 0]
+    data = {
+        "layer": [row.layer for row in chosen],
+        "change": [describe(row) for row in chosen],
+        f"{what} saved": [getattr(row, saved) for row in chosen],
+        f"{score_name} lost": [row.lost for row in chosen],
+    }
+    drawn = _front(rows, saved, what, score_name)
+    return chart(f"Loss against {what}", _says(rows, saved, what, score_name), drawn, data)
 
 
 def _front(rows: Sequence[Sensitivity], saved: str, what: str, score_name: str) -> Figure:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,11 @@ from starlette.staticfiles import StaticFiles
 
 from micro.errors import MicroError
 from micro.studio import access, configs, jobs, live, pages, recordings, signals
+from micro.studio.comparing import compare_routes
 from micro.studio.events import job_events
 from micro.studio.outcome import outcome_routes
 from micro.studio.record import record_routes
-from micro.studio.requests import answered, body_of, number_of
+from micro.studio.requests import Handler, answered, body_of, number_of
 from micro.studio.workspace import Workspace, checked_name, free_name
 from micro.support.files import write_bytes
 
@@ -56,6 +57,7 @@ def application(space: Workspace, token: str, port: int) -> access.Access:
         Route("/api/config", answered(_config(space)), methods=["POST"]),
         Route("/api/train", answered(_train(space)), methods=["POST"]),
         Route("/api/fleet", answered(_fleet(space)), methods=["POST"]),
+        *compare_routes(space),
         Route("/api/jobs", answered(_jobs(space))),
         Route("/api/jobs/{id}", answered(_job(space))),
         Route("/api/jobs/{id}/events", answered(job_events(space, live.snapshot, BETWEEN))),
@@ -78,9 +80,6 @@ async def _start_what_waits(space: Workspace) -> None:
 
 async def _missing(request: Request, error: Exception) -> Response:
     return PlainTextResponse("There is no such page in the studio.", 404)
-
-
-Handler = Callable[[Request], Awaitable[Response]]
 
 
 def _new_set(space: Workspace) -> Handler:
@@ -226,10 +225,15 @@ def _fleet(space: Workspace) -> Handler:
 
 
 def _jobs(space: Workspace) -> Handler:
+    def listed(only_active: bool) -> list[dict[str, Any]]:
+        found = jobs.all_jobs(space)
+        if not only_active:
+            return [job.to_plain() for job in found[:MOST_JOBS]]
+        return [{**job.to_plain(), **live.standing(space, job)} for job in found if job.active]
+
     async def handle(request: Request) -> Response:
-        found = await run_in_threadpool(jobs.all_jobs, space)
-        wanted = [job for job in found if job.active] if "active" in request.query_params else found[:MOST_JOBS]
-        return JSONResponse([job.to_plain() for job in wanted])
+        only_active = "active" in request.query_params
+        return JSONResponse(await run_in_threadpool(listed, only_active))
 
     return handle
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from micro.config import load_config
+from micro.datasets.find import matches
 from micro.errors import MicroError
 from micro.studio.workspace import Workspace, as_name, checked_name, free_name
 from micro.support.files import write_bytes
@@ -33,6 +34,35 @@ OTHER_LABELS = (
     "classes",
     "known_faults",
 )
+
+
+def taken_for(text: str, top: Path, paths: Sequence[Path]) -> list[str]:
+    """What a config takes each file for, by its patterns or its folder: a class, 'healthy' or 'faulty'; '' where rows say it.
+
+    Args:
+        text: The config.
+        top: The folder that its patterns start from.
+        paths: Of the files.
+    """
+    try:
+        held = tomllib.loads(text)
+    except ValueError:
+        return [""] * len(paths)
+    given = held.get("data")
+    data: dict[str, Any] = given if isinstance(given, dict) else {}
+    patterns = {HEALTHY: data.get("healthy_files"), "faulty": data.get("faulty_files")}
+    patterns |= data["classes"] if isinstance(data.get("classes"), dict) else {}
+    by_folder = held.get("task") == "classification" and not any(data.get(key) for key in ("classes", "label_column"))
+    said = []
+    for path in paths:
+        word = next((each for each, given in patterns.items() if _matches_any(path, given, top)), "")
+        said.append(path.parent.name if by_folder and path.parent != top else word)
+    return said
+
+
+def _matches_any(path: Path, patterns: object, top: Path) -> bool:
+    given = [patterns] if isinstance(patterns, str) else patterns if isinstance(patterns, list) else []
+    return any(matches(path, str(each), top) for each in given)
 
 
 def with_setting(text: str, section: str, key: str, value: object) -> str:

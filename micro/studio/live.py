@@ -5,14 +5,23 @@ from __future__ import annotations
 import json
 import re
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from micro.studio.jobs import Job, memory_kib, printed
+from micro.studio.jobs import Job, all_jobs, memory_kib, printed
 from micro.studio.workspace import Workspace
+from micro.support.wording import counted
 
 # A line of progress as commands print it without a terminal.
 LINE = re.compile(r"^ *(\d+)%  (\S.*)$", re.MULTILINE)
+# What a run trains, as progress.jsonl names it, where that is no word for it.
+MODELS = {
+    "alone": "the student without a teacher",
+    "student": "the student",
+    "teacher": "the teacher",
+    "recipe": "recipes",
+}
 # Lines of progress.jsonl that are read at most, from its end, and points of a curve that are drawn.
 MOST_LINES, MOST_POINTS = 20_000, 300
 # Below this fraction what is left is not estimated.
@@ -22,28 +31,62 @@ LOSSES, MOST_SHOWN = ("loss", "val_loss"), 16_000
 
 
 def snapshot(space: Workspace, job: Job) -> dict[str, Any]:
-    """What a page shows of a job: its state, `stage`, `fraction` 0 to 1, `remaining` seconds, `memory_kib`, `curves`, `log`."""
-    log = printed(space, job)
+    """What a page shows of a job: its state, where it stands, `memory_kib`, `curves`, `log`, and the jobs that are `next`."""
+    log, rows = printed(space, job), _progress(space, job)
+    return {
+        **job.to_plain(),
+        **_standing(job, log, rows),
+        "memory_kib": memory_kib(job.pid) if job.state == "running" and job.pid is not None else None,
+        "curves": curves(rows),
+        "log": log[-MOST_SHOWN:],
+        "next": _next(space, job) if job.active else [],
+    }
+
+
+def standing(space: Workspace, job: Job) -> dict[str, Any]:
+    """Where a job stands: its `stage`, `fraction` 0 to 1, `remaining` seconds, and what is `left` of it in words."""
+    return _standing(job, printed(space, job), _progress(space, job))
+
+
+def _standing(job: Job, log: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
     found = LINE.findall(log)
-    rows = _progress(space, job)
     stage, fraction = (found[-1][1], int(found[-1][0]) / 100) if found else (None, None)
     if rows and job.active:
         stage, fraction = str(rows[-1].get("stage", stage)), _number(rows[-1].get("fraction"))
     return {
-        **job.to_plain(),
-        "stage": stage,
+        "stage": stage if job.active else None,
         "fraction": 1.0 if job.state == "done" else fraction,
         "remaining": _remaining(job, fraction, rows) if job.state == "running" else None,
-        "memory_kib": memory_kib(job.pid) if job.state == "running" and job.pid is not None else None,
-        "curves": curves(rows),
-        "log": log[-MOST_SHOWN:],
+        "left": _left(rows[-1]) if rows and job.active else "",
     }
+
+
+def _left(row: Mapping[str, Any]) -> str:
+    """What a run still trains, in words; '' where it does not say."""
+    held = row.get("left")
+    known = held.items() if isinstance(held, dict) else ()
+    epochs = {str(name): count for name, count in known if isinstance(count, int)}
+    said = [f"{counted(count, 'epoch')} of {MODELS.get(name, name)}" for name, count in epochs.items()]
+    return ", ".join([*said, "int8 conversion, report and firmware"]) if said else ""
+
+
+def _next(space: Workspace, job: Job) -> list[dict[str, str]]:
+    """The jobs that wait for this one, in their order."""
+    waiting = [each for each in reversed(all_jobs(space)) if each.state == "waiting" and each.id != job.id]
+    return [{"id": each.id, "kind": each.kind, "about": each.about} for each in waiting]
 
 
 def out_of(job: Job) -> str | None:
     """The folder or file that a job writes, as it was typed."""
     words = job.words
     return words[words.index("--out") + 1] if "--out" in words[:-1] else None
+
+
+def report_of(job: Job) -> str | None:
+    """The page that a search, a fleet or a comparison writes; None of other jobs."""
+    if job.kind == "compare" and "--page" in job.words[:-1]:
+        return job.words[job.words.index("--page") + 1]
+    return f"{out_of(job)}/report.html" if job.kind in ("search", "fleet") and out_of(job) else None
 
 
 def curves(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

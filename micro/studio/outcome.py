@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 import zipfile
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,9 @@ from micro.firmware.boards import BOARDS
 from micro.runs.score_files import NOT_JUDGED
 from micro.studio import access, jobs, live, recordings, runs, threshold
 from micro.studio.configs import with_setting
-from micro.studio.requests import answered, body_of
+from micro.studio.requests import Handler, answered, body_of
 from micro.studio.workspace import Workspace, checked_name, free_name
 
-Handler = Callable[[Request], Awaitable[Response]]
 # Bytes of a project that are sent at a time, and kept in memory while it is packed.
 BLOCK, IN_MEMORY = 64 * 1024, 16 * 2**20
 # The rates of false alarms that a config is made to ask for.
@@ -50,26 +49,26 @@ def outcome_routes(space: Workspace) -> list[Route]:
 def _report(space: Workspace) -> Handler:
     async def handle(request: Request) -> Response:
         folder = await run_in_threadpool(runs.folder_of, space, request.path_params["name"])
-        return _framed(space, f"runs/{folder.name}")
+        return _framed(space, f"runs/{folder.name}/report.html")
 
     return handle
 
 
 def _report_of_job(space: Workspace) -> Handler:
-    """The page of a search or of a fleet."""
+    """The page of a search, a fleet or a comparison."""
 
     async def handle(request: Request) -> Response:
         job = await run_in_threadpool(jobs.job_of, space, request.path_params["id"])
-        return _framed(space, live.out_of(job) or "")
+        return _framed(space, live.report_of(job) or "report.html")
 
     return handle
 
 
-def _framed(space: Workspace, folder: str) -> Response:
-    """The report.html of a folder, which may run no script and reach nothing."""
-    page = space.inside(*folder.split("/"), "report.html")
+def _framed(space: Workspace, path: str) -> Response:
+    """A page of a command, which may run no script and reach nothing."""
+    page = space.inside(*path.split("/"))
     if not page.is_file():
-        raise ValueError(f"{folder or 'this job'} has no report.html")
+        raise ValueError(f"there is no page {path}")
     return FileResponse(page, media_type="text/html", headers={"content-security-policy": access.REPORT_POLICY})
 
 
@@ -133,11 +132,12 @@ def _misjudged(space: Workspace) -> Handler:
 
     def found(name: str) -> dict[str, Any]:
         report, job = runs.report_of(space, name), scores_of(space, name, "tested")
-        states, limit = states_of(report), report.get("threshold")
+        states, limit = states_of(report), runs.threshold_of(report)
+        judged = report.get("threshold") is not None
         windows, wrong = _tested_windows(space, name), []
         for window in windows:
             origin = _origin(str(window.get("file")), states)
-            state, said = states.get(origin), said_of(window, judged=limit is not None)
+            state, said = states.get(origin), said_of(window, judged=judged)
             if None not in (state, said) and said != state:
                 far = abs(window["score"] - limit) if limit is not None and window.get("score") is not None else 0.0
                 wrong.append({**window, "file": origin, "is": state, "said": said, "far": far})
@@ -245,8 +245,7 @@ def _score(space: Workspace) -> Handler:
             if not files:
                 raise ValueError("the report names no recordings that are in this folder")
         else:
-            top = space.inside("uploads", checked_name(str(body["recordings"])))
-            files, purpose = [space.relative(path) for path in recordings.files_of(top)], "new"
+            files, purpose = recordings.readable_files(space, checked_name(str(body["recordings"]))), "new"
             if not files:
                 raise ValueError("there are no files to score")
         return jobs.add(space, ["score", f"runs/{name}", *files, "--json"], f"{name}/{purpose}")
@@ -264,7 +263,9 @@ def _scores(space: Workspace) -> Handler:
         job = jobs.job_of(space, name)
         windows = threshold.scored_windows(jobs.printed(space, job, "out", whole=True)) if job.kind == "score" else []
         # Of many windows the first: all of them are in the job's output.
-        return {"scores": windows[:MOST_SCORED], "windows": len(windows)}
+        name = job.about.split("/")[0]
+        limit = runs.threshold_of(runs.report_of(space, name)) if job.kind == "score" else None
+        return {"scores": windows[:MOST_SCORED], "windows": len(windows), "threshold": limit}
 
     async def handle(request: Request) -> Response:
         return JSONResponse(await run_in_threadpool(found, request.path_params["id"]))

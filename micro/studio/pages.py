@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jinja2
@@ -17,14 +18,17 @@ from micro.errors import MicroError
 from micro.firmware.boards import BOARDS
 from micro.runs.assessment.words import ARENA, MEANINGS, METRIC_NAMES
 from micro.studio import configs, jobs, live, outcome, record, recordings, runs
+from micro.studio.comparing import MOST_COMPARED
+from micro.studio.requests import Handler
 from micro.studio.sound import LEAST_RATE, MOST_RATE, sound_rate
 from micro.studio.threshold import why_fixed
 from micro.studio.workspace import Workspace, checked_name
 from micro.targets.boards import all_boards
 
-Handler = Callable[[Request], Awaitable[Response]]
-# Runs and jobs that a page lists, the newest; runs that are compared at a time.
-MOST_LISTED, MOST_COMPARED = 500, 6
+# Runs and jobs that a page lists, the newest.
+MOST_LISTED = 500
+# Classes whose files are counted in words.
+MOST_CLASSES = 8
 
 
 def page_routes(space: Workspace) -> list[Route]:
@@ -99,7 +103,7 @@ def _home(space: Workspace, request: Request) -> tuple[str, dict[str, Any]]:
     return "home.html.j2", {
         "sets": recordings.all_sets(space),
         "runs": runs.all_runs(space)[:MOST_LISTED],
-        "active": [job for job in found if job.active],
+        "active": [(job, live.standing(space, job)) for job in found if job.active],
         "jobs": found[:50],
         "fleets": _fleets(space),
     }
@@ -128,11 +132,25 @@ def _recordings(space: Workspace, request: Request) -> tuple[str, dict[str, Any]
         "why": _last_line(jobs.printed(space, look)) if look is not None and look.state == "failed" else None,
         "survey": survey,
         "channels": channel_rows(survey) if survey else [],
+        **_by_class(space, name, survey or {"files": []}, text),
         "why_task": _first_comments(text),
         "config": out,
         "text": text,
         "complaint": configs.complaint(space, text) if text else None,
         "boards": all_boards(),
+    }
+
+
+def _by_class(space: Workspace, name: str, survey: dict[str, Any], text: str) -> dict[str, dict[str, Any]]:
+    """What each file is taken for, by its name: the labels of its rows, else what the config says of it; and how many files are
+    of each class that it names, if these are few."""
+    files = survey["files"]
+    said = configs.taken_for(text, space.uploads / name, [space.folder / each["path"] for each in files])
+    labels = [", ".join(f"{word} {count:,}" for word, count in each["labels"].items()) for each in files]
+    classes = Counter(word for word, of_rows in zip(said, labels, strict=True) if word and not of_rows)
+    return {
+        "taken_for": {each["name"]: rows or word for each, rows, word in zip(files, labels, said, strict=True)},
+        "classes": dict(classes) if len(classes) <= MOST_CLASSES else {},
     }
 
 
@@ -177,18 +195,15 @@ def channel_rows(survey: dict[str, Any]) -> list[dict[str, Any]]:
 def _job(space: Workspace, request: Request) -> tuple[str, dict[str, Any]]:
     job = jobs.job_of(space, request.path_params["id"])
     out = live.out_of(job)
-    waiting = [each for each in reversed(jobs.all_jobs(space)) if each.state == "waiting" and each.id != job.id]
+    report = live.report_of(job)
     done = job.kind == "run" and out is not None and (space.folder / out / "report.json").is_file()
     return "job.html.j2", {
         "job": job,
         "now": live.snapshot(space, job),
         "printed": jobs.printed(space, job, "out"),
         "run": job.about if done else None,
-        "report": job.kind in ("search", "fleet")
-        and out is not None
-        and (space.folder / out / "report.html").is_file(),
+        "report": report is not None and space.inside(*report.split("/")).is_file(),
         "chosen": job.kind == "search" and out is not None and (space.folder / out / "chosen.toml").is_file(),
-        "waiting": waiting,
         "resumable": job.state in ("stopped", "failed", "lost") and job.kind != "record",
     }
 

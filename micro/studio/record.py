@@ -7,7 +7,6 @@ import json
 import math
 import re
 import time
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from micro.live.recording import beside, label_folder
 from micro.live.source import parse_source
 from micro.studio import jobs, runs
 from micro.studio.events import job_events
-from micro.studio.requests import answered, body_of
+from micro.studio.requests import Handler, answered, body_of
 from micro.studio.workspace import Workspace, checked_name
 
 # Seconds between looks at what has come, and of samples that are shown.
@@ -30,7 +29,6 @@ BETWEEN, SHOWN = 0.5, 10.0
 # Bytes of a file's end that are read, points of a curve, channels and windows that are drawn at most.
 TAIL, MOST_POINTS, MOST_CHANNELS, MOST_WINDOWS = 1 << 18, 500, 6, 300
 FILE = re.compile(r"^recording to (uploads/.+\.csv)$", re.MULTILINE)
-Handler = Callable[[Request], Awaitable[Response]]
 
 
 def record_routes(space: Workspace) -> list[Route]:
@@ -150,12 +148,11 @@ def _scores(space: Workspace, job: jobs.Job) -> dict[str, Any] | None:
 
 
 def _threshold(space: Workspace, run: str) -> float | None:
-    """Of a run; None where it has none, or has been deleted since."""
+    """Of a run; None where it has none for all windows, or has been deleted since."""
     try:
-        found = runs.report_of(space, run).get("threshold")
+        return runs.threshold_of(runs.report_of(space, run))
     except (RunError, ValueError):
         return None
-    return found if isinstance(found, int | float) else None
 
 
 def _end_of(path: Path) -> tuple[list[str], list[list[str]]]:

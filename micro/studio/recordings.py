@@ -67,6 +67,18 @@ def files_of(folder: Path) -> list[Path]:
     return [path for path in found if path.is_file() and not path.is_symlink() and not about_another(path)]
 
 
+def readable_files(space: Workspace, name: str) -> list[str]:
+    """The files of a set as commands name them, without those of which nothing could be read when it was looked at."""
+    top, look_job = space.inside("uploads", name), jobs.newest(space, "look", name)
+    files = {space.relative(path): path for path in files_of(top)}
+    survey = survey_of(space, look_job)
+    if survey is None or look_job is None or not survey.get("files"):
+        return list(files)
+    known = {str(each["path"]) for each in survey["files"]}
+    # What has come since was not looked at.
+    return [called for called, path in files.items() if called in known or path.stat().st_mtime > look_job.created]
+
+
 def new_set(space: Workspace, wanted: str) -> str:
     """An empty set, called as wanted as far as that is a free name; its name."""
     base = as_name(wanted)

@@ -12,11 +12,12 @@ from starlette.responses import JSONResponse, Response
 
 from micro.errors import MicroError
 
+Handler = Callable[[Request], Awaitable[Response]]
 # The largest body of JSON that is taken.
 MOST_BYTES = 4 * 2**20
 
 
-def answered(handle: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+def answered(handle: Handler) -> Handler:
     """The same, with what the user can put right as one line of JSON and status 400."""
 
     async def safe(request: Request) -> Response:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import functools
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from micro.runs.assessment.words import METRIC_NAMES
 from micro.runs.run_report import RunReport
 from micro.studio.workspace import Workspace, checked_name
 
@@ -142,6 +144,12 @@ def _read(path: Path) -> dict[str, Any] | None:
     return held if isinstance(held, dict) else None
 
 
+def threshold_of(report: Mapping[str, Any]) -> float | None:
+    """The threshold that decides on every window; None where there is none, or one for each operating mode."""
+    found = None if report.get("by_mode") else report.get("threshold")
+    return float(found) if isinstance(found, int | float) and not isinstance(found, bool) else None
+
+
 def compared(space: Workspace, names: list[str]) -> list[tuple[str, list[str]]]:
     """Rows of what runs have: a name, and each run's value as text."""
     reports = [report_of(space, name) for name in names]
@@ -157,15 +165,28 @@ def compared(space: Workspace, names: list[str]) -> list[tuple[str, list[str]]]:
     figures = [_models(report).get("student_int8") or {} for report in reports]
     for metric in dict.fromkeys(key for each in figures for key in each):
         for model, title in (("student_int8", "int8 student"), ("teacher", "teacher")):
-            add(f"{metric}, {title}", lambda report, m=metric, k=model: (_models(report).get(k) or {}).get(m))
+            add(
+                f"{METRIC_NAMES.get(metric, metric.replace('_', ' '))}, {title}",
+                lambda report, m=metric, k=model: (_models(report).get(k) or {}).get(m),
+            )
     for key, title in SIZES:
         add(title, lambda report, k=key: (report.get("footprint") or {}).get(k))
     add("bytes of RAM of its arena", lambda report: _ram(report.get("footprint") or {}))
     add("student's parameters", lambda report: (report.get("parameters") or {}).get("student"))
-    add("threshold", lambda report: report.get("threshold"))
+    add("threshold", threshold_of)
+    for name in dict.fromkeys(mode for report in reports for mode in _of_modes(report)):
+        add(f"threshold in mode {name}", lambda report, n=name: _of_modes(report).get(n))
     for key in ("kind", "window", "hop", "bands"):
         add(f"features.{key}", lambda report, k=key: (report.get("features") or {}).get(k))
     return rows
+
+
+def _of_modes(report: Mapping[str, Any]) -> dict[str, Any]:
+    """The thresholds of operating modes, by their names."""
+    rows = report.get("by_mode")
+    return (
+        {row["name"]: row.get("threshold") for row in rows if isinstance(row, dict) and "name" in row} if rows else {}
+    )
 
 
 def _models(report: dict[str, Any]) -> dict[str, Any]:

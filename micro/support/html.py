@@ -91,20 +91,18 @@ def label_of(name: str, most: int = MOST_LETTERS) -> str:
     return plain(name if len(name) <= most else f"…{name[1 - most :]}")
 
 
-def chart(title: str, says: str, drawn: Figure, data: Mapping[str, Sequence[object]] | None = None) -> dict[str, str]:
+def chart(title: str, says: str, drawn: Figure, data: Mapping[str, Sequence[object]]) -> dict[str, str]:
     """A figure as inline SVG, with a sentence that says what it shows, and what it is drawn from as a CSV to download.
 
-    `data` are columns of one length; '' and no link where there are none.
+    `data` are columns of one length.
     """
     out = io.StringIO()
     drawn.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
     svg = _with_own_ids(out.getvalue(), title)
     named = f'<svg role="img" aria-label="{escape(title)}"{svg[svg.index("<svg") + 4 :]}'
-    made = {"title": title, "says": says, "svg": named, "csv": "", "file": ""}
-    if data is not None:
-        name = "".join(letter if letter.isascii() and letter.isalnum() else "_" for letter in title.lower()).strip("_")
-        made |= {"csv": csv_link(data), "file": f"{name[:60] or 'chart'}.csv"}
-    return made
+    name = "".join(letter if letter.isascii() and letter.isalnum() else "_" for letter in title.lower()).strip("_")
+    file = f"{name[:60] or 'chart'}.csv"
+    return {"title": title, "says": says, "svg": named, "csv": csv_link(data), "file": file}
 
 
 def _with_own_ids(svg: str, title: str) -> str:
@@ -147,4 +145,17 @@ def page(package: str, template: str, **values: Any) -> bytes:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["css_text"] = css_text
     return environment.get_template(template).render(**values).encode()
+
+
+def css_text(text: str, most: int = 90) -> str:
+    """A text within the quotes of a style sheet, whatever it holds; of one longer than `most` letters the beginning.
+
+    Examples:
+        >>> from micro.support.html import css_text
+        >>> css_text('rig "2"</style>')
+        'rig \\22 2\\22 \\3c \\2f style\\3e '
+    """
+    shown = text if len(text) <= most else f"{text[: most - 1]}…"
+    return "".join(each if each.isalnum() or each in " -_.,:" else f"\\{ord(each):x} " for each in shown)

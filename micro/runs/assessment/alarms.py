@@ -163,11 +163,24 @@ class DetectorTest:
         """The events that were not found."""
         return tuple(event for event in self.by_event if not event.found)
 
+    def lateness(self, since: str) -> str:
+        """Within which times faults that are found are seen, in words, to go behind their number; '' where that is not known.
+
+        Args:
+            since: From when times count, such as 'of the beginning'.
+        """
+        if self.delay is None or self.worst_delay is None:
+            return ""
+        half, last = duration(self.delay), duration(self.worst_delay)
+        if half == last:
+            return f"within {last} {since}{self.left_out}"
+        return f"half of them within {half} {since}, all within {last}{self.left_out}"
+
     @property
     def left_out(self) -> str:
         """In words what delays leave out, to go behind a sentence on them; '' where nothing."""
         longest = max((event.unjudged for event in self.by_event), default=0.0)
-        return f"; time in which no window is judged, {duration(longest)} at most, is left out" if longest else ""
+        return f"; without the time in which no window is judged, {duration(longest)} at most" if longest else ""
 
 
 @dataclass(frozen=True)

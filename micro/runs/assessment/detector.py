@@ -100,16 +100,18 @@ def _by_design(report: RunReport) -> Iterator[Reason]:
     alarms = alarms_by_design(asked, detector.min_hits, detector.history, windows)
     hits, history = counts_for(asked, windows, HOURS_A_DAY)
     said = f"about {counted(round(alarms), 'false alarm')} a day" if alarms >= 1 else "less than one false alarm a day"
+    counts = f"an alarm takes {detector.min_hits} of the last {detector.history}"
+    taken = "each of them is an alarm" if detector.history == 1 else counts
     says = (
-        f"{percent(asked)} of {windows:,.0f} windows a day, with {detector.min_hits} of the last {detector.history} for an "
-        f"alarm, are {said} by design, if windows were independent, and more as they are alike"
+        f"of a healthy machine the settings allow {percent(asked)} of the {windows:,.0f} windows a day above the threshold, "
+        f"and {taken}: {said} if windows were independent, and more as neighboring windows are alike"
     )
     if alarms <= MOST_A_DAY:
-        yield Reason("good", f"{said} by design", says)
+        yield Reason("good", f"its settings allow {said}", says)
         return
     yield Reason(
         "doubtful",
-        f"{said} by design, more than {MOST_A_DAY:,}",
+        f"its settings allow {said}, more than {MOST_A_DAY:,}",
         says,
         f"in [detect] set min_hits = {hits} and history = {history}, which are at most one an hour if windows were "
         "independent, or a lower false_alarm_rate",
@@ -165,7 +167,7 @@ def _false_alarms(report: RunReport, healthy: Rows) -> Iterator[Reason]:
         )
         return
     seen += (
-        f"{percent(count / windows)} false alarms, {span(low, found.high)}, and {percent(asked)} asked for"
+        f"{percent(count / windows)} false alarms, {span(low, found.high)}, where {percent(asked)} was asked for"
         f"{_counted_alarms(report, healthy)}"
     )
     where = f"{seen}{_worst(healthy)}"
@@ -244,7 +246,8 @@ def _counted_alarms(report: RunReport, rows: Rows) -> str:
     if detector is None or detector.history == detector.clear_after == 1:
         return ""
     fraction = sum(row.alarms * row.windows for row in rows) / sum(row.windows for row in rows)
-    return f"; counting {detector.min_hits} of the last {detector.history}, the detector is in alarm in {percent(fraction)}"
+    counts = f"{detector.min_hits} of the last {detector.history}"
+    return f"; as an alarm takes {counts}, the detector is in alarm in {percent(fraction)} of them"
 
 
 def _worst(healthy: Rows) -> str:

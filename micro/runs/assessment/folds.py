@@ -30,6 +30,12 @@ RATES = {
 }
 
 
+def unsure_of_false_alarms(report: RunReport) -> bool:
+    """Whether too few healthy windows were tested, in all folds, to tell how often a detector raises false alarms."""
+    found = false_alarms_of(over_folds(report))
+    return found is not None and not found.decides
+
+
 def over_folds(report: RunReport) -> RunReport:
     """A report as if one test had held what all folds tested, each by models that learned nothing of it; without folds itself.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +16,7 @@ from micro.runs.evaluate import Evaluation
 from micro.runs.report.over_time import Track
 from micro.runs.run_report import RunReport
 from micro.runs.tested_streams import seconds_of, tested_streams
-from micro.support.wording import DAY, duration
+from micro.support.wording import DAY, counted
 
 # Fractions of healthy test windows above a threshold that it is chosen by.
 CHOICES = (0.1, 0.05, 0.02, 0.01, 0.005, 0.001)
@@ -47,9 +48,17 @@ def tracks(report: RunReport, evaluation: Evaluation, data: Prepared) -> list[Tr
 
 
 def sentences(report: RunReport, evaluation: Evaluation, data: Prepared) -> list[str]:
-    """How many false alarms a day, and how late faults are seen, by the test; none where files have no time."""
+    """What was tested and, where files have a time, how many false alarms a day there are and how late faults are seen."""
     found, timed = tracks(report, evaluation, data), seconds_of(data)
-    if not found or timed is None:
+    if not found:
+        return []
+    said = [_tested(found, folds=bool(report.folds))]
+    return [f"{each[0].upper()}{each[1:]}." for each in [*said, *_by_time(report, found, timed)]]
+
+
+def _by_time(report: RunReport, found: Sequence[Track], timed: tuple[float, float] | None) -> list[str]:
+    """How many false alarms a day, and how late faults are seen; none where files have no time."""
+    if timed is None:
         return []
     window, hop = timed
     history = 1 if report.detector is None else report.detector.history
@@ -59,19 +68,37 @@ def sentences(report: RunReport, evaluation: Evaluation, data: Prepared) -> list
     if test.false_alarms is not None and any(row.healthy for row in test.by_file):
         said.append(false_alarm_words(test.false_alarms))
     if test.by_event:
-        late = ""
-        if test.delay is not None and test.worst_delay is not None:
-            late = f", {duration(test.delay)} after their first tested window begins in the median"
-            late += f", {duration(test.worst_delay)} at the latest{test.left_out}"
-        said.append(f"{test.events.found} of {len(test.by_event)} faulty recordings raise an alarm{late}")
-    return [f"{each[0].upper()}{each[1:]}." for each in said]
+        late = test.lateness("of the beginning of the first tested window")
+        found_of = f"{test.events.found:,} of {counted(len(test.by_event), 'faulty recording')}"
+        said.append(
+            f"{found_of} {'raises' if test.events.found == 1 else 'raise'} an alarm{f', {late}' if late else ''}"
+        )
+    return said
+
+
+def _tested(found: Sequence[Track], *, folds: bool) -> str:
+    """What was tested, by the state of recordings."""
+    said = []
+    for state in ("healthy", "faulty", "unknown"):
+        own = [each for each in found if _state(each) == state]
+        if own:
+            windows = counted(
+                sum(len(each.scores) for each in own), f"{'unlabeled' if state == 'unknown' else state} window"
+            )
+            said.append(f"{windows} of {counted(len(own), 'recording')}")
+    return f"{'the first fold was tested' if folds else 'tested'} on {' and '.join(said)}, of which the student learned none"
 
 
 def _watched(track: Track, window: float | None) -> Watched:
     """A track as alarms are counted; every window of the run's test has a score."""
-    state = HEALTHY if track.name.endswith(" (healthy)") else FAULTY if track.spans else UNKNOWN
+    state = {"healthy": HEALTHY, "faulty": FAULTY}.get(_state(track), UNKNOWN)
     labels = np.full(len(track.scores), state)
     return Watched(track.name, track.seconds - (window or 0.0), track.scores, track.alarm, track.alarm, labels)
+
+
+def _state(track: Track) -> str:
+    """What is recorded of a track, which its name ends with."""
+    return track.name.rpartition(" (")[2].removesuffix(")")
 
 
 def choices(report: RunReport, evaluation: Evaluation, data: Prepared) -> list[Choice]:

@@ -111,18 +111,20 @@ def scores(evaluations: dict[str, Evaluation], data: Prepared) -> dict[str, str]
     evaluation = evaluations["student_int8"]
     assert evaluation.threshold is not None
     threshold = evaluation.threshold.value
+    own = [each.value for each in evaluation.by_mode if each is not None] or [threshold]
     drawn, axes = figure()
-    logs = np.log10(np.maximum(evaluation.scores, 1e-9))
-    edges = np.linspace(logs.min(), logs.max(), 60)
+    positive = np.maximum(evaluation.scores, 1e-9)
+    edges = np.geomspace(positive.min(), positive.max(), 60)
     for label, name, color in ((0, "healthy", "#3a7d2c"), (1, "faulty", "#b3261e"), (-1, "unknown", "#888888")):
-        chosen = logs[data.test.labels == label]
+        chosen = positive[data.test.labels == label]
         if len(chosen):
             axes.hist(chosen, edges.tolist(), alpha=0.55, label=f"{name} ({len(chosen)})", color=color)
-    own = [each.value for each in evaluation.by_mode if each is not None] or [threshold]
     for place, value in enumerate(own):
         name = "threshold" if len(own) == 1 else "thresholds of the modes"
-        axes.axvline(np.log10(max(value, 1e-9)), color="black", linewidth=1, label=None if place else name)
-    axes.set(xlabel="log10 of the int8 student's score", ylabel="test windows")
+        axes.axvline(max(value, 1e-9), color="black", linewidth=1, label=None if place else name)
+    ends = np.array([*own, edges[0], edges[-1]]).clip(min=1e-9)
+    axes.set(xlabel="score of the int8 student", ylabel="test windows", xlim=(0.9 * ends.min(), 1.1 * ends.max()))
+    logarithmic(axes, "x")
     axes.legend(frameon=False)
     alarms = evaluation.scores > evaluation.limits(data.test.modes)
     which = f"the threshold of {threshold:.4g}" if not evaluation.by_mode else "the threshold of their operating mode"

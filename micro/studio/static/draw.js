@@ -5,6 +5,19 @@ const HEIGHT = 280, LEFT = 62, RIGHT = 12, TOP = 14, BOTTOM = 42;
 // As wide as the page, so that letters have their size on a phone too.
 const width = () => Math.max(300, Math.min(1000, document.getElementById("main").clientWidth - 32));
 
+// Draw again what was drawn for another width, as when a phone is turned.
+export function redrawn(draw) {
+  let drawnFor = width(), waits = 0;
+  addEventListener("resize", () => {
+    clearTimeout(waits);
+    waits = setTimeout(() => {
+      if (width() === drawnFor) return;
+      drawnFor = width();
+      draw();
+    }, 150);
+  });
+}
+
 export function shape(tag, attributes = {}, text = "") {
   const element = document.createElementNS(SVG, tag);
   for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
@@ -44,7 +57,7 @@ export function frame({ x, y, xTitle, yTitle, says }) {
     svg.append(shape("line", { x1: LEFT, x2: WIDTH - RIGHT, y1: place.y(tick), y2: place.y(tick), class: "grid" }));
     svg.append(shape("text", { x: LEFT - 6, y: place.y(tick) + 4, "text-anchor": "end" }, String(tick)));
   }
-  for (const tick of ticks(left, right, WIDTH / 110)) {
+  for (const tick of ticks(left, right, WIDTH / 80)) {
     svg.append(shape("line", { x1: place.x(tick), x2: place.x(tick), y1: HEIGHT - BOTTOM, y2: HEIGHT - BOTTOM + 5, class: "axis" }));
     svg.append(shape("text", { x: place.x(tick), y: HEIGHT - BOTTOM + 18, "text-anchor": "middle" }, String(tick)));
   }
@@ -76,12 +89,12 @@ export function band(chart, at, low, high) {
   chart.svg.append(shape("path", { d: path, class: "curve" }));
 }
 
-export function lines(series, { xTitle, yTitle, says }) {
+export function lines(series, { xTitle, yTitle, says, keys = true }) {
   const chart = frame({ x: extent(series.flatMap((s) => s.at)), y: extent(series.flatMap((s) => s.values)), xTitle, yTitle, says });
   series.forEach((each, n) => {
     curve(chart, each.at, each.values, n % 2 === 1);
     const last = each.values.length - 1;
-    if (series.length > 1) {
+    if (keys && series.length > 1) {
       chart.svg.append(shape("text", { x: chart.place.right - 4, y: 24 + 15 * n, "text-anchor": "end", class: "key" }, `${n % 2 ? "- - " : "— "}${each.name}: ${Number(each.values[last].toPrecision(4))}`));
     }
   });

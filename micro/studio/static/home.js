@@ -1,5 +1,5 @@
 // The start: files that are dropped or chosen become a set of recordings, which is then looked at.
-import { get, guarded, made, one, post, upload } from "./common.js";
+import { duration, get, guarded, made, one, post, upload } from "./common.js";
 
 const plain = (list) => [...list].map((file) => ({ file, path: file.webkitRelativePath || file.name }));
 
@@ -87,6 +87,8 @@ for (const button of document.querySelectorAll("[data-fleet]")) {
   }));
 }
 
+const standing = (job) => [job.fraction === null ? "" : `, ${Math.round(100 * job.fraction)} %`, job.stage ? `, ${job.stage}` : "", job.remaining === null ? "" : `, ${duration(job.remaining)} left`].join("");
+
 // What is at work, also what another user has started.
 let before = null;
 setInterval(async () => {
@@ -97,10 +99,10 @@ setInterval(async () => {
   } catch {
     return; // the studio is being started again
   }
-  const now = JSON.stringify(jobs.map((job) => [job.id, job.state]));
+  const now = JSON.stringify(jobs.map((job) => [job.id, job.state, job.stage, Math.round(100 * job.fraction)]));
   if (before !== null && now !== before) {
     one("active").replaceChildren(
-      ...(jobs.length ? jobs.map((job) => made("p", {}, made("a", { href: `/jobs/${job.id}` }, `${job.kind} ${job.about}`), " ", made("span", { class: `state ${job.state}` }, job.state)))
+      ...(jobs.length ? jobs.map((job) => made("p", {}, made("a", { href: `/jobs/${job.id}` }, `${job.kind} ${job.about}`), " ", made("span", { class: `state ${job.state}` }, job.state), standing(job)))
         : [made("p", { class: "quiet" }, "Nothing runs and nothing waits. ", made("a", { href: "/" }, "Show what has ended"))]),
     );
   }

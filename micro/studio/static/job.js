@@ -1,7 +1,8 @@
 // A job as it goes on: stage, losses, what is left, memory; stopped and gone on with.
-import { duration, follow, memory, on, one, post } from "./common.js";
-import { lines } from "./draw.js";
+import { duration, follow, made, memory, on, one, post } from "./common.js";
+import { lines, redrawn } from "./draw.js";
 
+const LOSSES = { loss: "loss in training", val_loss: "loss on validation windows" };
 const { job: id, kind, about } = one("main").dataset;
 
 function result(now) {
@@ -35,15 +36,22 @@ function show(now) {
     one("result").href = link;
     one("result").hidden = false;
   }
-  curves(now.curves);
+  one("left").hidden = !now.left;
+  one("left").textContent = `Still ahead: ${now.left}.`;
+  one("next").hidden = !now.next.length;
+  one("next").replaceChildren("After it: ", ...now.next.flatMap((each, n) => [n ? ", then " : "", made("a", { href: `/jobs/${each.id}` }, `${each.kind} ${each.about}`)]), ".");
+  latest = now.curves;
+  curves(latest);
 }
 
+let latest = [];
+redrawn(() => curves(latest));
 function curves(found) {
   one("curves").hidden = !found.length;
   if (!found.length) return;
   // The stage that trains now: its losses and no others.
   const { stage } = found[found.length - 1];
-  const series = found.filter((each) => each.stage === stage).map((each) => ({ name: each.name, at: each.epochs, values: each.values }));
+  const series = found.filter((each) => each.stage === stage).map((each) => ({ name: LOSSES[each.name] ?? each.name, at: each.epochs, values: each.values }));
   const says = `${stage}: ${series.map((each) => `${each.name} ${each.values[each.values.length - 1].toPrecision(4)} after epoch ${each.at[each.at.length - 1]}`).join(", ")}`;
   one("chart").replaceChildren(lines(series, { xTitle: "epoch", yTitle: "loss", says }).svg);
   one("curves-says").textContent = `${says}.`;
@@ -59,10 +67,10 @@ on("chosen", async () => {
   const job = await post(`/api/jobs/${id}/chosen`);
   location.href = `/jobs/${job.id}`;
 });
-// A search and a fleet have a page of their own when they have ended.
+// A search, a fleet and a comparison have a page of their own when they have ended.
 let wasActive = one("main").dataset.active === "1";
 follow(id, (now) => {
   show(now);
-  if (wasActive && !now.active && ["search", "fleet"].includes(kind)) location.reload();
+  if (wasActive && !now.active && ["search", "fleet", "compare"].includes(kind)) location.reload();
   wasActive = now.active;
 });

@@ -1,6 +1,6 @@
 // A set of recordings: its signals, stretches that are marked, the config, and what is started with it.
 import { ended, get, guarded, made, on, one, post } from "./common.js";
-import { band, cells, curve, frame, shape } from "./draw.js";
+import { band, cells, curve, frame, redrawn, shape } from "./draw.js";
 
 const { name, look } = one("main").dataset;
 const base = `/api/recordings/${encodeURIComponent(name)}`;
@@ -22,10 +22,20 @@ if (form) {
   });
 }
 
+// Marks stay in this browser, also where its tab is closed, until they are removed: of this folder and set alone.
+const place = `marks ${document.querySelector("footer code").textContent} ${name}`;
+function kept() {
+  try {
+    return JSON.parse(localStorage.getItem(place) ?? "[]");
+  } catch {
+    return [];
+  }
+}
+
 // The signal, and the stretch that is looked at.
 let span = { start: 0, end: null };
 let drawn = null, chart = null, latest = 0;
-const marks = JSON.parse(sessionStorage.getItem(`marks ${name}`) ?? "[]");
+const marks = kept();
 const asked = () => {
   const query = new URLSearchParams({ file: one("file").value, channel: one("channel").value, start: span.start });
   if (span.end !== null) query.set("end", span.end);
@@ -45,7 +55,7 @@ async function draw() {
   let says;
   if (view === "time") {
     const low = Math.min(...drawn.low.filter((v) => v !== null)), high = Math.max(...drawn.high.filter((v) => v !== null));
-    says = `${what} ${from}, between ${low.toPrecision(4)} and ${high.toPrecision(4)}, ${drawn.gaps.length} gaps`;
+    says = `${what} ${from}, between ${low.toPrecision(4)} and ${high.toPrecision(4)}, ${drawn.gaps.length || "no"} ${drawn.gaps.length === 1 ? "gap" : "gaps"}${drawn.gaps.length ? " (dotted)" : ""}`;
     chart = frame({ x: [drawn.start, drawn.end], y: [low, high], xTitle: drawn.unit, yTitle: one("channel").value, says });
     band(chart, drawn.at, drawn.low, drawn.high);
     for (const gap of drawn.gaps) chart.svg.append(shape("line", { x1: chart.place.x(gap), x2: chart.place.x(gap), y1: chart.place.top, y2: chart.place.bottom, class: "gap" }));
@@ -95,7 +105,11 @@ function select(on) {
 }
 
 function showMarks() {
-  sessionStorage.setItem(`marks ${name}`, JSON.stringify(marks));
+  try {
+    localStorage.setItem(place, JSON.stringify(marks));
+  } catch {
+    // a browser that keeps nothing: marks stay as long as the page
+  }
   one("marks").replaceChildren(...marks.map((mark, n) =>
     made("li", {}, `${mark.label}: ${mark.file}, ${mark.start} to ${mark.end} s `, made("button", { type: "button", onclick: () => {
       marks.splice(n, 1);
@@ -143,6 +157,7 @@ if (one("viewer")) {
     complain(made.complaint);
   });
   guarded(null, draw);
+  redrawn(() => guarded(null, draw));
 }
 
 // The config: what is chosen is written into it, so that it says all that will be done.

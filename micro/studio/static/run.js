@@ -1,6 +1,6 @@
 // A finished run: its firmware, another threshold, misjudged windows, and new recordings.
 import { duration, ended, get, guarded, made, on, one, percent, post, short, upload } from "./common.js";
-import { band, curve, frame, lines, shape } from "./draw.js";
+import { band, curve, frame, lines, redrawn, shape } from "./draw.js";
 import { recorder } from "./microphone.js";
 
 const { run, recordings, threshold: hasThreshold } = one("main").dataset;
@@ -46,6 +46,7 @@ function moved() {
 if (hasThreshold === "1") {
   one("threshold").addEventListener("input", moved);
   guarded(null, thresholds);
+  redrawn(() => found && moved());
   on("with-threshold", async () => {
     const rate = found.windows_above[Number(one("threshold").value)];
     const { text, rate: asked } = await post(`${base}/threshold`, { rate });
@@ -102,6 +103,15 @@ on("score-tested", async () => {
 });
 guarded(null, misjudged);
 
+const MOST_DRAWN = 12;
+// A file's scores over time with the run's threshold.
+function figureOf({ name, at, values }, threshold, unit) {
+  const above = threshold === null ? null : values.filter((value) => value > threshold).length;
+  const says = `${name}: ${values.length} windows, scores from ${short(Math.min(...values))} to ${short(Math.max(...values))}${above === null ? "" : `; ${above} above the threshold, ${short(threshold)} (dashes)`}`;
+  const chart = lines([{ name, at, values }, ...(threshold === null ? [] : [{ name: "threshold", at: [at[0], at[at.length - 1]], values: [threshold, threshold] }])], { xTitle: unit, yTitle: "score", says, keys: false });
+  return made("figure", { "aria-label": says }, chart.svg, made("figcaption", {}, `${says}.`));
+}
+
 // New recordings, scored by the int8 student as the firmware would.
 async function score(name) {
   const job = await post(`${base}/score`, { recordings: name });
@@ -109,7 +119,7 @@ async function score(name) {
   const end = await ended(job.id);
   one("try-state").replaceChildren(made("a", { href: `/jobs/${job.id}` }, job.command.slice(0, 100)));
   if (end.state !== "done") throw new Error(end.log.trim().split("\n").pop());
-  const { scores } = await get(`/api/jobs/${job.id}/scores`);
+  const { scores, threshold } = await get(`/api/jobs/${job.id}/scores`);
   const series = new Map();
   const results = new Map();
   scores.forEach((window, n) => {
@@ -122,14 +132,10 @@ async function score(name) {
     series.get(key).at.push(window.end ?? n);
     series.get(key).values.push(window.score);
   });
-  const shown = [...series.values()].slice(0, 6);
-  if (shown.length) {
-    const says = `Scores of ${scores.length} windows of ${results.size} files`;
-    const chart = lines(shown, { xTitle: scores.every((window) => window.end === null) ? "window" : "s", yTitle: "score", says });
-    one("try-chart").replaceChildren(chart.svg);
-    one("try-says").textContent = `${says}.`;
-    one("try-figure").hidden = false;
-  }
+  const drawn = [...series.values()].slice(0, MOST_DRAWN);
+  const unit = scores.every((window) => window.end === null) ? "window" : "s";
+  one("try-figures").replaceChildren(...drawn.map((each) => figureOf(each, threshold, unit)));
+  one("try-says").textContent = `${scores.length} windows of ${results.size} files scored${series.size > drawn.length ? `; ${drawn.length} files are drawn` : ""}.`;
   one("try-table").replaceChildren(made("table", {}, made("thead", {}, made("tr", {}, made("th", { scope: "col" }, "file"), made("th", { scope: "col" }, "windows by result"))),
     made("tbody", {}, ...[...results].map(([file, counts]) => made("tr", {}, made("th", { scope: "row" }, file), made("td", { class: "words" }, [...counts].map(([what, count]) => `${what} ${count}`).join(", ")))))));
 }
