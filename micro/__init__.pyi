@@ -80,11 +80,11 @@ from micro.fleet import load_fleet as load_fleet
 from micro.fleet import run_fleet as run_fleet
 from micro.keras_graph.calibration_data import calibration_data as calibration_data
 from micro.keras_graph.fold_batchnorm import fold_batchnorm as fold_batchnorm
-from micro.monitoring import Monitoring as Monitoring
-from micro.monitoring import Summaries as Summaries
-from micro.monitoring import monitor as monitor
-from micro.monitoring import read_summaries as read_summaries
-from micro.monitoring import recalibrate as recalibrate
+from micro.monitoring.comparison import monitor as monitor
+from micro.monitoring.recalibration import recalibrate as recalibrate
+from micro.monitoring.result import Monitoring as Monitoring
+from micro.monitoring.summaries import Summaries as Summaries
+from micro.monitoring.summaries import read_summaries as read_summaries
 from micro.program.budget import Check as Check
 from micro.program.budget import check as check
 from micro.quantize.aware import QuantizationAware as QuantizationAware

@@ -362,7 +362,7 @@ class Recalibrate(Job):
         import numpy as np
 
         from micro.detection.threshold import Threshold
-        from micro.monitoring import Monitoring
+        from micro.monitoring.result import Monitoring
         from micro.runs.baseline import Calibration
 
         sessions = Calibration(("start 0",), (np.array([1.0, 2.0]),), (0,), np.zeros((1, 1)))

@@ -15,7 +15,8 @@ from micro.detection.drift import alarm_chance, smallest_change
 from micro.detection.permutation import smallest_p
 from micro.detection.threshold import calibrate
 from micro.firmware import new_firmware
-from micro.monitoring import FARTHEST, read_log
+from micro.monitoring.advice import FARTHEST
+from micro.monitoring.log import read_log
 from micro.runs.baseline import calibration_features, calibration_sessions
 from micro.runs.device import judge
 from micro.runs.finished import read_run

@@ -542,10 +542,11 @@ def test_a_fault_of_the_program_itself_is_one_line_and_another_exit_code(monkeyp
         raise KeyError("x")
 
     monkeypatch.setattr(footprint, "measure", broken)
-    result = invoke("inspect", peer_models / "ae.tflite")
+    result = invoke("inspect", peer_models / "ae.tflite", "--runtime", "tflm")
     assert result.exit_code == 70
     assert re.match(r"Error: internal error: KeyError: 'x'; .* report it\n$", result.stderr)
-    assert isinstance(invoke("--debug", "inspect", peer_models / "ae.tflite").exception, KeyError)
+    debugged = invoke("--debug", "inspect", peer_models / "ae.tflite", "--runtime", "tflm")
+    assert isinstance(debugged.exception, KeyError)
 
 
 def test_warnings_of_this_package_are_a_line_and_others_nothing(monkeypatch, capsys):

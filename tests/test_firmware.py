@@ -14,7 +14,7 @@ from micro.detection.detector import Status
 from micro.firmware import emulate as emulation
 from micro.firmware import new_firmware
 from micro.firmware.boards import BOARDS
-from micro.monitoring import read_log
+from micro.monitoring.log import read_log
 from micro.runs.device import judge, simulate
 from micro.runs.firmware import load_firmware
 from micro.runs.run_report import RunReport

@@ -9,8 +9,8 @@ import pytest
 from support import invoke
 
 import micro
-from micro.monitoring import read_log
 from micro.monitoring.lines import excerpt
+from micro.monitoring.log import read_log
 
 UNIT = 0.25
 STAMPS = (

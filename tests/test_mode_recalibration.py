@@ -17,7 +17,7 @@ from micro.detection.detector import with_modes
 from micro.detection.summary import summarized
 from micro.emission.parameters import made_for_of
 from micro.errors import RunError
-from micro.monitoring import FARTHEST
+from micro.monitoring.advice import FARTHEST
 from micro.runs.baseline import (
     Calibration,
     calibration_by_mode,

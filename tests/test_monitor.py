@@ -12,7 +12,8 @@ from support import invoke
 import micro
 from micro.datasets import rig
 from micro.datasets.recording import windows
-from micro.monitoring import FARTHEST, read_log
+from micro.monitoring.advice import FARTHEST
+from micro.monitoring.log import read_log
 from micro.runs.baseline import calibration_features, calibration_sessions
 from micro.runs.device import judge, simulate
 from micro.runs.finished import read_run

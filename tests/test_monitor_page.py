@@ -17,7 +17,7 @@ from micro.detection.detector import Status
 from micro.detection.drift import DriftCheck
 from micro.detection.score_bins import bounds_of
 from micro.detection.summary import summarized
-from micro.monitoring import monitor_devices
+from micro.monitoring.devices import monitor_devices
 from micro.monitoring.in_words import headline, sentences
 from micro.monitoring.page import histogram_chart, render_monitoring
 from micro.monitoring.result import Monitoring

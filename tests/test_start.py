@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support import invoke
 
 from micro.cli.main import main
 
@@ -121,27 +122,36 @@ ERRORS = {
     "explain {tmp}/none {tmp}/none.csv": {"numpy", "pydantic", "micro.config"},
     "sensitivity {tmp}/none --out {tmp}/page.html": {"numpy", "tensorflow", "micro.config"},
     "look {tmp}/none.csv --out {tmp}/c.toml": {"numpy", "pydantic", "micro.config", "micro.look"},
-    "run {tmp}/wrong.toml --out {tmp}/a": {"micro.detection.detector", "micro.signal.velocity", "micro.datasets"},
+    "run {tmp}/wrong.toml --out {tmp}/a": {
+        *(
+            "micro.detection.detector",
+            "micro.signal.velocity",
+            "micro.signal.bearings",
+            "micro.datasets",
+            "micro.tflite",
+        ),
+        *("micro.cli.models", "micro.cli.firmware", "micro.firmware"),
+    },
     "run {tmp}/table.toml --out {tmp}/a": {
-        "micro.datasets.prepare",
-        "micro.detection.detector",
-        "micro.runs.run_report",
+        *("micro.datasets.prepare", "micro.detection.detector", "micro.runs.run_report", "rich"),
     },
 }
 # What commands that work leave alone: sources of data where a report is read, static C where none is written.
 UNUSED = {
     "monitor {run} {run}/calibration.csv --every 2 --recent 2": {
         *("micro.aot", "micro.datasets.table", "micro.datasets.prepared", "micro.runs.evaluate", "filelock", "jinja2"),
-        "micro.program",
+        *("micro.program", "pyarrow", "micro.emission", "micro.detection.commissioning", "micro.detection.predictor"),
+        *("micro.monitoring.histograms", "micro.monitoring.learned_log", "micro.monitoring.recalibration"),
+        *("micro.runs.bearing_report", "micro.runs.fold_parts", "micro.runs.vibration_report"),
     },
     "new-firmware {run} --board bare-cortex-m --out {tmp}/fw-2": {"micro.datasets.prepared", "micro.runs.evaluate"},
     "check {run} --board nrf52840": {
-        "micro.datasets.table",
-        "micro.datasets.prepared",
-        "micro.runs.evaluate",
-        "jinja2",
+        *("micro.datasets.table", "micro.datasets.prepared", "micro.runs.evaluate", "jinja2", "tflite_micro"),
+        *("micro.detection.commissioning", "micro.runs.bearing_report", "micro.runs.fold_parts"),
     },
-    "inspect {run}/student_int8.tflite": {"pydantic", "micro.config"},
+    "inspect {run}/student_int8.tflite": {"pydantic", "micro.config", "tflite_micro"},
+    "boards {run}/student_int8.tflite --runtime static": {"pydantic", "micro.config", "tflite_micro"},
+    "aot {run}/student_int8.tflite --out {tmp}/c --name net": {"pydantic", "micro.config", "tflite_micro"},
 }
 ALONE = """
 import json, sys
@@ -165,6 +175,13 @@ def test_a_command_imports_what_it_needs_alone(typed, rig_run, tmp_path):
     code, modules = json.loads(last)
     assert (code == 2) == (typed in ERRORS), said
     assert not {*ERRORS.get(typed, ()), *UNUSED.get(typed, ())} & set(modules)
+
+
+@pytest.mark.parametrize("command", ["check", "boards", "inspect"])
+def test_what_a_model_takes_as_static_c_is_said_without_running_it(command, rig_run, monkeypatch):
+    monkeypatch.setattr("micro.tflite.interpreter.answered", lambda *_, **__: pytest.fail("an interpreter was started"))
+    done = invoke(command, rig_run / "student_int8.tflite", *(["--board", "nrf52840"] if command == "check" else []))
+    assert (done.exit_code, done.stderr) == (0, "")
 
 
 def test_importing_configs_and_reports_builds_no_validators_and_typing_a_command_searches_for_no_plugins():

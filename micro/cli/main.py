@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 import gc
+import importlib
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, MutableMapping, Sequence
 from typing import Any, NoReturn
 
 import click
 
-from micro.cli import examination, firmware, models, records, runs, scale
 from micro.cli.again import go_on
-from micro.cli.benchmark import new_benchmark
-from micro.cli.boards import boards, check
-from micro.cli.diagnose import diagnose
-from micro.cli.doctor import doctor
-from micro.cli.live import record
-from micro.cli.look import look
-from micro.cli.studio import studio
 from micro.errors import MicroError, Terminated
 from micro.support.interrupts import ended_by_sigterm
 
@@ -29,38 +22,74 @@ NEW_OBJECTS = 50_000
 # Exit code of a fault of this program: EX_SOFTWARE of sysexits.h.
 INTERNAL = 70
 
-
-# What the commands are for, in the order in which a user meets them.
-SECTIONS: dict[str, tuple[click.Command, ...]] = {
-    "This computer": (doctor, studio),
-    "From recordings to a model": (record, look, runs.init, runs.run, scale.search, scale.fleet, diagnose),
-    "What a finished run is worth": (
-        examination.test_run,
-        runs.score,
-        examination.explain,
-        examination.compare,
-        runs.sensitivity,
-    ),
-    "Firmware of a run, and devices in use": (
-        firmware.new_firmware,
-        firmware.emulate,
-        new_benchmark,
-        boards,
-        scale.monitor,
-        firmware.update,
-        records.show_record,
-    ),
-    "A model by itself": (
-        models.convert,
-        models.inspect,
-        check,
-        models.verify,
-        models.emit,
-        models.aot,
-        models.stream,
-        records.weights,
-    ),
+# What the commands are for, in the order in which a user meets them, and where each is.
+SECTIONS = {
+    "This computer": {"doctor": "doctor.doctor", "studio": "studio.studio"},
+    "From recordings to a model": {
+        "record": "live.record",
+        "look": "look.look",
+        "init": "runs.init",
+        "run": "runs.run",
+        "search": "scale.search",
+        "fleet": "scale.fleet",
+        "diagnose": "diagnose.diagnose",
+    },
+    "What a finished run is worth": {
+        "test": "examination.test_run",
+        "score": "runs.score",
+        "explain": "examination.explain",
+        "compare": "examination.compare",
+        "sensitivity": "runs.sensitivity",
+    },
+    "Firmware of a run, and devices in use": {
+        "new-firmware": "firmware.new_firmware",
+        "emulate": "firmware.emulate",
+        "new-benchmark": "benchmark.new_benchmark",
+        "boards": "boards.boards",
+        "monitor": "scale.monitor",
+        "update": "firmware.update",
+        "show-record": "records.show_record",
+    },
+    "A model by itself": {
+        "convert": "models.convert",
+        "inspect": "models.inspect",
+        "check": "boards.check",
+        "verify": "models.verify",
+        "emit": "models.emit",
+        "aot": "models.aot",
+        "stream": "models.stream",
+        "weights": "records.weights",
+    },
 }
+COMMANDS = {name: place for section in SECTIONS.values() for name, place in section.items()}
+
+
+class _Imported(MutableMapping[str, click.Command]):
+    """The commands by their names, each imported when it is looked up: a command pays for its own options alone."""
+
+    def __init__(self, places: dict[str, str]) -> None:
+        self.places = places
+
+    def __getitem__(self, name: str) -> click.Command:
+        module, command = self.places[name].split(".")
+        found = getattr(importlib.import_module(f"micro.cli.{module}"), command)
+        assert isinstance(found, click.Command)
+        return found
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.places
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.places)
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __setitem__(self, name: str, command: click.Command) -> NoReturn:
+        raise TypeError("commands have their places in COMMANDS")
+
+    def __delitem__(self, name: str) -> NoReturn:
+        raise TypeError("commands have their places in COMMANDS")
 
 
 class _Commands(click.Group):
@@ -74,7 +103,7 @@ class _Commands(click.Group):
         widest = max(map(len, self.commands))
         for title, commands in SECTIONS.items():
             with formatter.section(title):
-                formatter.write_dl([(str(each.name).ljust(widest), str(each.short_help)) for each in commands])
+                formatter.write_dl([(name.ljust(widest), str(self.commands[name].short_help)) for name in commands])
 
     def main(  # type: ignore[override]
         self,
@@ -147,7 +176,7 @@ def _fail(message: str, code: int = 2) -> NoReturn:
     sys.exit(code)
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Commands, commands=_Imported(COMMANDS), context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--debug", is_flag=True, help="Show Python's traceback on errors.")
 @click.version_option(package_name="keras-kd")
 def main(debug: bool) -> None:
@@ -182,8 +211,3 @@ def main(debug: bool) -> None:
     quiet_loggers()
     if not debug:
         only_our_warnings()
-
-
-for section in SECTIONS.values():
-    for command in section:
-        main.add_command(command)

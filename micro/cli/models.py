@@ -157,9 +157,9 @@ def inspect(model: str, core: str, clock: str, runtime: Runtime, as_json: bool) 
 
     on, mhz = core_of(core), parse_clock(clock, "--clock")
     read = Model.read(model)
-    graph, footprint = read.graph, read.footprint
-    shares, time = operator_shares(read, runtime, on, mhz)
+    graph = read.graph
     result = sizes_of(read, runtime, on)
+    shares, time = operator_shares(read, runtime, on, mhz)
     result["inputs"] = [tensor_line(graph.tensors[i]) for i in graph.inputs]
     result["outputs"] = [tensor_line(graph.tensors[i]) for i in graph.outputs]
     result["graph"] = [
@@ -171,7 +171,7 @@ def inspect(model: str, core: str, clock: str, runtime: Runtime, as_json: bool) 
             "held_bytes": cost.held_bytes,
             **share_of(shares.get(op.outputs[0])),
         }
-        for op, cost in zip(graph.ops, footprint.layers)
+        for op, cost in zip(graph.ops, read.layers)
         if op.outputs
     ]
     low, likely, high = time.milliseconds(mhz) or (None, None, None)

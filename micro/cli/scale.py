@@ -15,7 +15,7 @@ from micro.runs.manifest import require_run
 from micro.support.wording import counted
 
 if TYPE_CHECKING:
-    from micro.monitoring import Monitoring
+    from micro.monitoring.result import Monitoring
 
 
 @click.command(short_help="Find the best student within a budget")
@@ -213,8 +213,7 @@ def monitor(
             "firmware/NAME_parameters.bin is the record for devices; a file it is with --parameters alone"
         )
     require_run(run_folder)
-    from micro.monitoring import monitor_devices, recalibrate_learned
-    from micro.monitoring import recalibrate as recalibrate_run
+    from micro.monitoring.devices import monitor_devices
 
     options: dict[str, Any] = {"false_alarm_rate": false_alarm_rate, "every": every, "recent": recent}
     devices = monitor_devices(run_folder, log, device=device, parameters=parameters, **options)
@@ -223,8 +222,12 @@ def monitor(
         if len(devices) > 1 or isinstance(first, str):
             raise ValueError(f"{log} is of several devices, and a run is recalibrated for one: choose with --device")
         if parameters is not None:
+            from micro.monitoring.learned_recalibration import recalibrate_learned
+
             recalibrate_learned(run_folder, first, parameters, recalibrate)
         else:
+            from micro.monitoring.recalibration import recalibrate as recalibrate_run
+
             recalibrate_run(run_folder, first, recalibrate)
     if page is not None:
         from micro.monitoring.page import render_monitoring

@@ -22,13 +22,13 @@ def sizes_of(model: Model, runtime: Runtime, core: Core) -> dict[str, Any]:
     from micro.errors import ConversionError
     from micro.program.size import program_of
 
-    footprint = model.footprint
-    about = {"model_bytes": footprint.model_bytes, "macs": footprint.macs, "ops": footprint.ops}
+    about = {"model_bytes": len(model.content), "macs": model.graph.macs, "ops": model.graph.op_counts}
     if runtime == "tflm":
-        return {**about, "runtime": "TFLite Micro", **costs_of(footprint)}
+        return {**about, "runtime": "TFLite Micro", **costs_of(model.footprint)}
     try:
         program = program_of(model, runtime, core)
     except ConversionError as error:
+        _ = model.footprint  # TFLite Micro says why where it does not run the model either
         return {**about, "runtime": "static C", "refused": str(error)}
     parts = {name: getattr(program, name) for name in ("code", "constants", "arena", "buffers", "state")}
     return {**about, "runtime": "static C", "flash": program.flash, "ram": program.ram, **parts}

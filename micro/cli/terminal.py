@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shlex
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -58,20 +59,19 @@ def table_console(width: int) -> Console:
 @contextmanager
 def progress(enabled: bool) -> Iterator[Callable[[str, float], None]]:
     """A progress bar on a terminal, a line per stage elsewhere, nothing if not enabled."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-    console = Console(stderr=True)
     if not enabled:
         yield lambda stage, fraction: None
-    elif console.is_terminal:
+    elif sys.stderr.isatty():
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
         columns = (
             TextColumn("{task.description:<28}"),
             BarColumn(),
             TextColumn("{task.percentage:>3.0f} %"),
             TimeElapsedColumn(),
         )
-        with Progress(*columns, console=console) as bar:
+        with Progress(*columns, console=Console(stderr=True)) as bar:
             task = bar.add_task("", total=1.0)
 
             def show(stage: str, fraction: float) -> None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, model_validator
 
 from micro.config.data import CwruData, RigData, TableData
 from micro.config.files import FilesData
 from micro.config.section import Section, listed
-from micro.signal.bearings import Bearing, known_bearing
-from micro.signal.squared_envelope import Band
+
+if TYPE_CHECKING:
+    from micro.signal.bearings import Bearing
+    from micro.signal.squared_envelope import Band
 
 Speeds = Annotated[tuple[PositiveFloat, ...], BeforeValidator(listed), Field(min_length=1, max_length=2)]
 # Of the recordings of job 'cwru'.
@@ -54,6 +56,8 @@ class BearingConfig(Section):
     @property
     def bearing(self) -> Bearing:
         """Its geometry; ValueError for a name that is not known or a geometry that no bearing has."""
+        from micro.signal.bearings import Bearing, known_bearing
+
         if self.name is not None:
             return known_bearing(self.name)
         assert self.balls is not None
@@ -73,6 +77,7 @@ class BearingConfig(Section):
             ValueError: For a sample rate in Hz that cannot show the speed or the band.
         """
         from micro.signal.diagnosis import least_width, require_band
+        from micro.signal.squared_envelope import Band
 
         fastest = self.rpm[-1] if self.rpm is not None else None
         try:

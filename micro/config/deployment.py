@@ -15,7 +15,6 @@ from micro.support.c_names import LONGEST, as_identifier, identifier
 from micro.targets.boards import board_of
 from micro.targets.cores import Runtime, core_of
 from micro.targets.units import parse_energy, parse_latency
-from micro.tflite.cost import parse_bytes
 
 
 class BudgetConfig(Section):
@@ -43,6 +42,8 @@ class BudgetConfig(Section):
     def _parses(self) -> BudgetConfig:
         for what, size in (("budget.flash", self.flash), ("budget.ram", self.ram)):
             if size is not None:
+                from micro.tflite.cost import parse_bytes
+
                 parse_bytes(size, what)
         if self.latency is not None:
             parse_latency(self.latency, "budget.latency")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,11 +14,13 @@ from micro.detection.permutation import (
     SessionTest,
     Shift,
     Statistic,
+    drawn,
     histogram_test,
     ks_distances,
     permuted,
     session_test,
     smallest_p,
+    wanted_at,
 )
 from micro.support.wording import counted
 
@@ -33,6 +36,8 @@ FACTORS = (1.05, 1.1, 1.15, 1.2, 1.3, 1.4, 1.5, 1.7, 2.0, 2.5, 3.0, 4.0, 6.0, 10
 FEWEST_CALIBRATION = 2
 # The level at which they are tried where the check's is lower: that would take minutes and hardly change the factor.
 COARSEST = 1e-4
+# Values, of float32, of the permutations that are kept to try further factors on; more are drawn again.
+MOST_KEPT = 1 << 23
 
 
 @dataclass(frozen=True)
@@ -198,10 +203,17 @@ def smallest_change(
     order = np.argsort([np.median(session) for session in reference])
     chosen = order[np.floor((np.arange(recent) + 0.5) * len(order) / recent).astype(int)]
 
+    latest = np.repeat([0.0, 1.0], [len(reference), recent])[None].astype(np.float32)
+    fine = 2 * tests
+    kept = wanted_at(level, fine) * latest.size <= MOST_KEPT
+    draws = drawn(latest, level, 0, fine)
+
     def detected(factor: float) -> bool:
+        nonlocal draws
         groups = [np.sort(group) for group in (*reference, *(factor * reference[place] for place in chosen))]
-        latest = np.repeat([0.0, 1.0], [len(reference), recent])[None].astype(np.float32)
-        return tests * permuted([distances(groups)], latest, level, 0, tests, 2 * tests)[0] <= level
+        # All factors are tried on the same permutations, which take longer to draw than to measure.
+        draws, own = itertools.tee(draws) if kept else (draws, drawn(latest, level, 0, fine))
+        return tests * permuted([distances(groups)], latest, level, own, tests, fine)[0] <= level
 
     place = bisect.bisect_left(FACTORS, True, key=detected)
     return FACTORS[place] if place < len(FACTORS) else None

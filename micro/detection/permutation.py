@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,8 @@ ALONE, FEWEST_ROWS = 400_000, 16
 # Permutations as far apart as what was observed that suffice to estimate a p far above the level (Besag and Clifford 1991).
 ENOUGH = 10
 MOST_PERMUTATIONS = 400_000
+# Permutations drawn, on average, for each that may lie as far apart at a test's level.
+FINE = 20
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,7 @@ def _tested(
         if common:
             together = _standardized(centred[:, list(common)].mean(axis=1, keepdims=True))
             tests.append(lambda drawn: np.abs(drawn @ together)[:, 0])
-    chances = [min(1.0, len(tests) * chance) for chance in permuted(tests, chosen, level, seed)]
+    chances = [min(1.0, len(tests) * chance) for chance in permuted(tests, chosen, level, drawn(chosen, level, seed))]
     ordinary = float(np.mean(strayed[:before]))
     wander = float(np.mean(strayed[before:])) / ordinary if ordinary > 0 else 1.0
     shift = None
@@ -160,9 +162,11 @@ def histogram_medians(counts: np.ndarray) -> np.ndarray:
 def _distances(below: np.ndarray, sizes: np.ndarray) -> Statistic:
     """The largest difference of distribution functions by how many of each group's `sizes` values lie below some points."""
 
+    all_below, all_sizes = below.sum(axis=0), sizes.sum()
+
     def distances(chosen: np.ndarray) -> np.ndarray:
         ours, ours_size = chosen @ below, (chosen @ sizes)[:, None]
-        theirs, theirs_size = below.sum(axis=0) - ours, sizes.sum() - ours_size
+        theirs, theirs_size = all_below - ours, all_sizes - ours_size
         ours /= ours_size
         theirs /= theirs_size
         ours -= theirs
@@ -172,26 +176,28 @@ def _distances(below: np.ndarray, sizes: np.ndarray) -> Statistic:
 
 
 def permuted(
-    tests: Sequence[Statistic], chosen: np.ndarray, level: float, seed: int, sharing: int | None = None, fine: int = 20
+    tests: Sequence[Statistic],
+    chosen: np.ndarray,
+    level: float,
+    draws: Iterable[np.ndarray],
+    sharing: int | None = None,
+    fine: int = FINE,
 ) -> list[float]:
     """For each statistic the fraction of random permutations that lie as far apart as the groups `chosen` do, itself included.
 
-    `sharing` is how many tests share the level, by default those given; `fine` permutations are drawn, on average, for each
-    that may lie as far apart at that level.
+    `draws` are those of `drawn`, of this level and as `fine`; `sharing` is how many tests share the level, by default those
+    given.
     """
     sharing = sharing or len(tests)
     # Slightly less than the observed value, so that rounding breaks no ties.
     observed = [float(test(chosen)[0]) * (1 - 1e-6) - 1e-9 for test in tests]
-    wanted = min(MOST_PERMUTATIONS, math.ceil(fine / level))
-    rng = np.random.default_rng([seed, 13])
+    wanted = wanted_at(level, fine)
     as_far, done = [0] * len(tests), 0
-    while done < wanted:
-        count = min(CHUNK, max(FIRST, done), wanted - done)
-        drawn = rng.permuted(np.repeat(chosen, count, axis=0), axis=1)
-        for block in _blocks(drawn):
+    for batch in draws:
+        for block in _blocks(batch):
             for place, test in enumerate(tests):
                 as_far[place] += int(np.count_nonzero(test(block) >= observed[place]))
-        done += count
+        done += len(batch)
         # Once p can only be far above the level, further permutations would not change the result.
         common = 1 + min(as_far)
         if sharing * common > 5 * level * (1 + (done if common > ENOUGH else wanted)):
@@ -199,13 +205,29 @@ def permuted(
     return [(1 + count) / (1 + done) for count in as_far]
 
 
-def _blocks(drawn: np.ndarray) -> Iterator[np.ndarray]:
+def drawn(chosen: np.ndarray, level: float, seed: int, fine: int = FINE) -> Iterator[np.ndarray]:
+    """Random permutations of the groups `chosen`, (n, sessions) each, in batches that are made as they are asked for: the same
+    ones for the same arguments."""
+    rng = np.random.default_rng([seed, 13])
+    wanted, done = wanted_at(level, fine), 0
+    while done < wanted:
+        count = min(CHUNK, max(FIRST, done), wanted - done)
+        yield rng.permuted(np.repeat(chosen, count, axis=0), axis=1)
+        done += count
+
+
+def wanted_at(level: float, fine: int = FINE) -> int:
+    """Permutations to draw: `fine` on average for each that may lie as far apart at that level."""
+    return min(MOST_PERMUTATIONS, math.ceil(fine / level))
+
+
+def _blocks(batch: np.ndarray) -> Iterator[np.ndarray]:
     """Permutations, (n, sessions), as many at a time as are measured by one thread; of very many sessions all at once."""
-    rows = ALONE // (drawn.shape[1] * QUANTILES)
+    rows = ALONE // (batch.shape[1] * QUANTILES)
     if rows < FEWEST_ROWS:
-        rows = len(drawn)
-    for start in range(0, len(drawn), rows):
-        yield drawn[start : start + rows]
+        rows = len(batch)
+    for start in range(0, len(batch), rows):
+        yield batch[start : start + rows]
 
 
 def _standardized(features: np.ndarray) -> np.ndarray:

@@ -234,7 +234,7 @@ def costs_of(model: Model, runtime: Runtime) -> Costs:
         program = program_of(model, runtime)
     except ConversionError as error:
         raise ConversionError(f"search with runtime 'static': {error}") from None
-    return Costs(program.flash, program.ram, model.footprint.macs)
+    return Costs(program.flash, program.ram, model.graph.macs)
 
 
 def _late(model: Model, config: Config, runtime: Runtime) -> bool:

@@ -12,14 +12,12 @@ from micro.detection.drift import DriftCheck, alarm_chance, smallest_change, wat
 from micro.errors import DataError
 from micro.monitoring.advice import Evidence, trouble_of
 from micro.monitoring.evidence import condition_of, last_check, recalibrated_of
-from micro.monitoring.histograms import monitor_summaries
-from micro.monitoring.learned_log import compare_learned
+from micro.monitoring.formats import holds_summaries
 from micro.monitoring.log import AnyLog, Log, ModesLog, read_log
 from micro.monitoring.mode_findings import OfMode, of_modes, trouble_of_all
 from micro.monitoring.result import Monitoring, Options, monitoring_of
 from micro.monitoring.run import MonitoredRun, monitored_run, require_calibration, require_sessions
 from micro.monitoring.seen import Seen, bounds_in, in_bins, of_scores, of_test
-from micro.monitoring.summaries import holds_summaries
 from micro.runs.baseline import Calibration, calibration_features
 from micro.runs.kept_scores import KeptScores, read_scores
 from micro.runs.run_report import RunReport
@@ -68,6 +66,8 @@ def monitor(
     if holds_summaries(Path(log)):
         if device is not None:
             raise DataError(f"{log} holds summaries, which name no device: write a file for each, without --device")
+        from micro.monitoring.histograms import monitor_summaries
+
         return monitor_summaries(run, Path(log), options, seed)
     starts = run.starts(every, recent)
     read = read_log(log, run.unit, run.block, device=device, modes=run.modes, starts=starts)
@@ -80,6 +80,8 @@ def compare(run: MonitoredRun, path: str | Path, log: AnyLog, options: Options, 
     if isinstance(log, ModesLog):
         return _by_mode(run, path, log, options, seed)
     if run.report.commissioning is not None:
+        from micro.monitoring.learned_log import compare_learned
+
         return compare_learned(run, path, log, options, seed)
     report, reference, every = run.report, run.sessions, options["every"]
     read, known = _read(path, log, reference, every, recalibrated=report.recalibrated())

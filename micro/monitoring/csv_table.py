@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
+import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from micro.monitoring import values
 from micro.monitoring.csv_header import Header, split
 
 # Stands for a separator within quotes while a line is split.
 _KEPT = "\x1f"
+_SPACE = " \t\n\r\v\f"
+_NUMBER = re.compile(values.NUMBER)
+# Of texts of these characters float() takes those that are numbers, and no others.
+_OF_NUMBERS = re.compile(r"[0-9+\-.eE \t]*")
 
 
 @dataclass(frozen=True)
@@ -42,13 +47,12 @@ class Table:
 
 def table_of(lines: Sequence[str], header: Header, unit: float | None) -> Table:
     """Split lines into columns and read their numbers; all lines at once, except those that need a closer look."""
-    texts = _texts(lines)
-    if header.stamp is not None:
-        texts = pc.replace_substring_regex(texts, header.stamp, "", max_replacements=1)
+    texts = list(lines) if header.stamp is None else _unstamped(lines, header.stamp)
     plain, whole, empty = _plain(texts, header)
     places = np.flatnonzero(whole)
-    fields = pc.split_pattern(plain.filter(_mask(whole)), header.separator).flatten()
-    columns = [fields.take(_places(k, len(fields), len(header.names))) for k in range(len(header.names))]
+    rows = itertools.compress(plain, whole.tolist())
+    fields = header.separator.join(rows).split(header.separator) if len(places) else []
+    columns = [fields[k :: len(header.names)] for k in range(len(header.names))]
     decimals: set[str] = set()
     scores, good = _scores(columns, header, unit, decimals)
     features = np.zeros((len(places), len(header.features)))
@@ -63,7 +67,7 @@ def table_of(lines: Sequence[str], header: Header, unit: float | None) -> Table:
         for place in (header.device, header.mode, header.status)
     )
     return Table(
-        texts.to_pylist(),
+        texts,
         no_row,
         places[good],
         scores[good],
@@ -101,58 +105,26 @@ def row_of(text: str, header: Header, unit: float | None) -> None:
             values.feature(row[f"f{column}"], f"f{column}")
 
 
-# Between Arrow and NumPy by their buffers: Arrow's own ways import pandas first, which takes a second.
-def _texts(lines: Sequence[str]) -> pa.Array:
-    encoded = [line.encode() for line in lines]
-    ends = np.zeros(len(encoded) + 1, np.int32)
-    np.cumsum([len(line) for line in encoded], out=ends[1:])
-    return pa.StringArray.from_buffers(len(encoded), pa.py_buffer(ends), pa.py_buffer(b"".join(encoded)))
+def _unstamped(lines: Sequence[str], stamp: str) -> list[str]:
+    """The lines without a terminal's times."""
+    time = re.compile(stamp)
+    return [time.sub("", line, count=1) for line in lines]
 
 
-def _numbers_of(array: pa.Array, dtype: str) -> np.ndarray:
-    if not len(array):
-        return np.zeros(0, dtype)
-    return np.frombuffer(array.buffers()[1], dtype, array.offset + len(array))[array.offset :]
-
-
-def _flags_of(array: pa.Array) -> np.ndarray:
-    if not len(array):
-        return np.zeros(0, bool)
-    bits = np.frombuffer(array.buffers()[1], np.uint8)
-    return np.unpackbits(bits, count=array.offset + len(array), bitorder="little")[array.offset :].astype(bool)
-
-
-def _texts_of(array: pa.Array) -> np.ndarray:
-    return np.array([*array.to_pylist(), None], object)[:-1]
-
-
-def _mask(which: np.ndarray) -> pa.Array:
-    bits = np.packbits(which, bitorder="little")
-    return pa.Array.from_buffers(pa.bool_(), len(which), [None, pa.py_buffer(bits)])
-
-
-def _places(start: int, end: int, step: int) -> pa.Array:
-    places = np.arange(start, end, step, dtype=np.int64)
-    return pa.Array.from_buffers(pa.int64(), len(places), [None, pa.py_buffer(places)])
-
-
-def _plain(texts: pa.Array, header: Header) -> tuple[pa.Array, np.ndarray, np.ndarray]:
+def _plain(texts: list[str], header: Header) -> tuple[list[str], np.ndarray, np.ndarray]:
     """The lines without quotes, those that have as many fields as their header, and those that are empty."""
     separator, wanted = header.separator, len(header.names) - 1
-    empty = _numbers_of(pc.utf8_length(pc.utf8_trim(texts, characters=f"{separator} ")), "i4") == 0
-    counts = _numbers_of(pc.count_substring(texts, separator), "i4")
-    quoted = _flags_of(pc.match_substring(texts, '"'))
-    closer = np.flatnonzero(((counts != wanted) | quoted) & ~empty)
-    whole = (counts == wanted) & ~quoted & ~empty
-    if len(closer):
-        lines = texts.to_pylist()
-        for place in closer.tolist():
-            line = _unquoted(lines[place], header)
-            whole[place] = line is not None
-            lines[place] = line or ""
-        texts = _texts(lines)
-    headers = _flags_of(pc.ends_with(texts, header.text))
-    return texts, whole & ~headers, empty
+    blank = f"{separator} "
+    empty = np.array([not line.strip(blank) for line in texts], bool)
+    whole = np.array([line.count(separator) == wanted and '"' not in line for line in texts], bool) & ~empty
+    closer = np.flatnonzero(~whole & ~empty).tolist()
+    plain = list(texts) if closer else texts
+    for place in closer:
+        line = _unquoted(texts[place], header)
+        whole[place] = line is not None
+        plain[place] = line or ""
+    headers = np.array([line.endswith(header.text) for line in plain], bool)
+    return plain, whole & ~headers, empty
 
 
 def _unquoted(line: str, header: Header) -> str | None:
@@ -173,7 +145,7 @@ def _unquoted(line: str, header: Header) -> str | None:
 
 
 def _scores(
-    columns: Sequence[pa.Array], header: Header, unit: float | None, decimals: set[str]
+    columns: Sequence[Sequence[str]], header: Header, unit: float | None, decimals: set[str]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Real scores, NaN where there is none, and which of them need no closer look."""
     count = len(columns[0])
@@ -181,11 +153,11 @@ def _scores(
     for name, place in header.scores.items():
         texts = columns[place]
         if header.separator != ",":
-            decimals |= {mark for mark in ".," if pc.any(pc.match_substring(texts, mark)).as_py()}
+            decimals |= {mark for mark in ".," if any(mark in text for text in texts)}
         read = _numbers(texts, header.separator)
         given = np.abs(read) <= values.LARGEST
         for row in np.flatnonzero(~given).tolist():
-            good[row] &= _no_score(texts[row].as_py())
+            good[row] &= _no_score(texts[row])
         if name == "raw_score" and unit is None:
             good &= ~given
         read_as[name] = np.where(given, read * (1.0 if name == "score" else unit or 1.0), np.nan)
@@ -199,29 +171,32 @@ def _no_score(text: str) -> bool:
     return text.strip().lstrip("+-").lower() in values.NO_SCORE
 
 
-def _numbers(texts: pa.Array, separator: str) -> np.ndarray:
+def _numbers(texts: Sequence[str], separator: str) -> np.ndarray:
     """Numbers of a column, NaN for all else."""
-    texts = pc.ascii_trim_whitespace(texts)
     if separator != ",":
-        texts = pc.replace_substring(texts, ",", ".", max_replacements=1)
-    try:
-        read = pc.cast(texts, pa.float64())
-    except pa.ArrowInvalid:
-        numbers = pc.match_substring_regex(texts, f"^({values.NUMBER})$")
-        read = pc.cast(pc.if_else(numbers, texts, pa.scalar(None, pa.string())), pa.float64())
-    return np.where(_flags_of(read.is_valid()), _numbers_of(read, "f8"), np.nan)
+        texts = [text.replace(",", ".", 1) for text in texts]
+    if _OF_NUMBERS.fullmatch("".join(texts)):
+        try:
+            return np.fromiter(map(float, texts), float, len(texts))
+        except ValueError:
+            pass
+    trimmed = (text.strip(_SPACE) for text in texts)
+    return np.array([float(text) if _NUMBER.fullmatch(text) else math.nan for text in trimmed], float)
 
 
-def _names(columns: Sequence[pa.Array], header: Header, count: int) -> np.ndarray:
+def _names(columns: Sequence[Sequence[str]], header: Header, count: int) -> np.ndarray:
     """Names of rows by one column, or by several together."""
     if not columns:
         return np.full(count, "", object)
-    trimmed = [
-        _texts_of(pc.replace_substring(pc.utf8_trim(column, characters=" \t"), _KEPT, header.separator))
-        for column in columns
-    ]
+    trimmed = [_texts_of([text.strip(" \t").replace(_KEPT, header.separator) for text in column]) for column in columns]
     if len(trimmed) == 1:
         return trimmed[0]
     names = np.empty(count, object)
     names[:] = [" / ".join(filter(None, parts)) for parts in zip(*trimmed)]
+    return names
+
+
+def _texts_of(texts: Sequence[str]) -> np.ndarray:
+    names = np.empty(len(texts), object)
+    names[:] = texts
     return names

@@ -7,10 +7,10 @@ from typing import Any
 
 from micro.errors import DataError
 from micro.monitoring.comparison import compare, monitor
+from micro.monitoring.formats import holds_summaries
 from micro.monitoring.log import read_each
 from micro.monitoring.result import Monitoring, Options
 from micro.monitoring.run import monitored_run
-from micro.monitoring.summaries import holds_summaries
 
 
 def monitor_devices(

@@ -5,21 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from micro.detection.detector import Detector
 from micro.detection.drift import FEWEST_CALIBRATION
-from micro.detection.learned_record import LearnedRecord
-from micro.emission.parameters import made_for_of
 from micro.errors import DataError, RunError
 from micro.monitoring.logged_modes import LoggedModes
 from micro.runs.baseline import calibration_by_mode, calibration_sessions
 from micro.runs.finished import read_run
-from micro.runs.firmware import Firmware, load_firmware
 from micro.runs.run_report import RunReport
 from micro.support.files import sha256
 from micro.support.wording import counted
+
+if TYPE_CHECKING:
+    from micro.detection.learned_record import LearnedRecord
+    from micro.runs.firmware import Firmware
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,8 @@ class MonitoredRun:
     @cached_property
     def firmware(self) -> Firmware:
         """All that the run puts on a chip."""
+        from micro.runs.firmware import load_firmware
+
         return load_firmware(self.folder)
 
 
@@ -103,6 +106,10 @@ def monitored_run(folder: str | Path, parameters: str | Path | None = None) -> M
 
 
 def _record(run: MonitoredRun, path: Path) -> LearnedRecord:
+    from micro.detection.detector import Detector
+    from micro.detection.learned_record import LearnedRecord
+    from micro.emission.parameters import made_for_of
+
     firmware = run.firmware
     assert isinstance(firmware.decider, Detector)
     made_for = made_for_of(firmware.hops or firmware.front_end, firmware.decider, sha256(firmware.deployed))

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from micro.detection.score_bins import PARTS, above
-from micro.detection.summary_format import FEATURE_UNIT
 from micro.runs.kept_scores import KeptScores
 
 QUARTILES = (0.25, 0.5, 0.75)
@@ -72,6 +71,8 @@ class Seen:
     def moved(self) -> np.ndarray:
         """How far each feature's mean over the recent sessions lies from the reference's, in standard deviations of the
         reference's sessions, (features,); 0 where these do not differ."""
+        from micro.detection.summary_format import FEATURE_UNIT
+
         before, after = self.reference.features, self.log.features
         if before is None or after is None or self.recent[0] == self.recent[1]:
             return np.zeros(len(self.features))

@@ -9,12 +9,11 @@ from pathlib import Path
 from micro.detection.record import MadeFor
 from micro.detection.summary import LONGEST, FeaturePart, Summary, part_or_summary
 from micro.errors import DataError
+from micro.monitoring.formats import MAPS
 from micro.support.cbor import CutShort, item_end
 
 # Bytes of the largest file that is read: some 80,000 summaries of 200 bytes.
 LARGEST_FILE = 1 << 24
-# What a CBOR map begins with, which no text in ASCII, UTF-8 or UTF-16 does.
-MAPS = range(0xA0, 0xC0)
 
 
 @dataclass(frozen=True)
@@ -31,16 +30,6 @@ class Summaries:
     each: tuple[Summary, ...]
     starts: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
-
-
-def holds_summaries(path: Path) -> bool:
-    """Whether a file begins as summaries do, and as no text does; False for one that cannot be read."""
-    try:
-        with path.open("rb") as file:
-            first = file.read(1)
-    except OSError:
-        return False
-    return len(first) == 1 and first[0] in MAPS
 
 
 def read_summaries(path: str | Path, made_for: MadeFor | None = None, features: int | None = None) -> Summaries:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import get_args
 
 from micro.program.size import KERNEL_NAMES, Kernels, Model, Program, program_of
@@ -55,7 +55,7 @@ class Check:
     """A model compared with a budget.
 
     Attributes:
-        footprint: What the model needs, as `measure` gives it.
+        model: The model.
         flash, ram: The budget in bytes; None where there is no limit.
         broken: One sentence for each part that does not fit; empty if all fits.
         arena_bytes: The arena that RAM was compared with.
@@ -74,7 +74,7 @@ class Check:
         False flash: the program takes ... bytes, ... over 256 (kernels of static C ..., estimated; constants 29...
     """
 
-    footprint: Footprint
+    model: Model = field(repr=False)
     flash: int | None
     ram: int | None
     broken: tuple[str, ...]
@@ -89,6 +89,11 @@ class Check:
     def fits(self) -> bool:
         """Whether the model fits the budget."""
         return not self.broken
+
+    @property
+    def footprint(self) -> Footprint:
+        """What the model needs in TFLite Micro, as `measure` gives it, and raises; measured once."""
+        return self.model.footprint
 
     def _repr_html_(self) -> str:
         rows: list[tuple[object, ...]] = [
@@ -136,7 +141,7 @@ def check(
 
     Raises:
         ValueError: For what cannot be parsed, or without any budget.
-        MicroError: As `measure`.
+        MicroError: If the runtime does not run it: as `measure` of TFLite Micro, as `aot.static_size` of static C.
 
     Examples:
         >>> inputs = keras.Input((8,))
@@ -205,9 +210,9 @@ def compare(model: Model, budget: Budget) -> Check:
     broken = []
     flash = program.flash + budget.table
     if budget.flash is not None and flash > budget.flash:
-        broken.append(_flash_sentence(model.footprint, program, budget.flash, budget.table))
+        broken.append(_flash_sentence(model, program, budget.flash, budget.table))
     if budget.ram is not None and program.ram > budget.ram:
-        broken.append(_ram_sentence(model.footprint, program, budget.ram))
+        broken.append(_ram_sentence(model, program, budget.ram))
     time = _time(model, budget)
     clock = budget.latency.mhz if budget.latency is not None and budget.latency.mhz is not None else None
     clock = clock or (budget.board.mhz if budget.board else None)
@@ -216,7 +221,7 @@ def compare(model: Model, budget: Budget) -> Check:
     if time is not None:
         broken += _too_slow(budget, time, milliseconds, clock) + _too_hungry(budget, time, joules)
     return Check(
-        model.footprint,
+        model,
         budget.flash,
         budget.ram,
         tuple(broken),
@@ -280,26 +285,27 @@ def _too_hungry(budget: Budget, time: Timing, microjoules: float | None) -> list
     ]
 
 
-def _flash_sentence(footprint: Footprint, program: Program, budget: int, table: int) -> str:
-    largest = max(footprint.layers, key=lambda layer: layer.weight_bytes)
-    parts, total = footprint.flash, program.flash + table
+def _flash_sentence(model: Model, program: Program, budget: int, table: int) -> str:
+    largest = max(model.layers, key=lambda layer: layer.weight_bytes)
+    total = program.flash + table
     if program.runtime == "tflm":
+        parts = model.footprint.flash
         code = f"{program.described} {program.code:,}, estimated"
-        model = (
-            f"the .tflite {footprint.model_bytes:,}: weights {parts.weights:,}, quantization {parts.quantization:,}, graph "
+        data = (
+            f"the .tflite {len(model.content):,}: weights {parts.weights:,}, quantization {parts.quantization:,}, graph "
             f"{parts.graph:,}"
         )
     else:
-        code, model = f"kernels of static C {program.code:,}, estimated", f"constants {program.constants:,}"
+        code, data = f"kernels of static C {program.code:,}, estimated", f"constants {program.constants:,}"
     beside = f"; table of characters {table:,}" if table else ""
     return (
-        f"flash: the program takes {total:,} bytes, {total - budget:,} over {budget:,} ({code}; {model}{beside}); "
+        f"flash: the program takes {total:,} bytes, {total - budget:,} over {budget:,} ({code}; {data}{beside}); "
         f"most weights: {largest.op} {_short(largest.name)} with {largest.weight_bytes:,} bytes"
     )
 
 
-def _ram_sentence(footprint: Footprint, program: Program, budget: int) -> str:
-    peak = max(footprint.layers, key=lambda layer: layer.held_bytes)
+def _ram_sentence(model: Model, program: Program, budget: int) -> str:
+    peak = max(model.layers, key=lambda layer: layer.held_bytes)
     total = program.ram
     if program.runtime == "static":
         constants = f", state {program.state:,}" if program.state else ""
@@ -308,8 +314,8 @@ def _ram_sentence(footprint: Footprint, program: Program, budget: int) -> str:
             f"ram: static C takes {total:,} bytes, {total - budget:,} over {budget:,} (tensors between operators "
             f"{program.arena:,}, input and output {program.buffers:,}{constants})"
         )
-    activations = footprint.activation_bytes
-    scratch = total - footprint.arena_bytes_32bit
+    activations = model.footprint.activation_bytes
+    scratch = total - model.footprint.arena_bytes_32bit
     sentence = (
         f"ram: the arena takes {total:,} bytes, {total - budget:,} over {budget:,} (activations {activations:,}, "
         f"kept for the model's life {total - activations - scratch:,}"

@@ -14,9 +14,10 @@ from micro.errors import ConversionError
 from micro.targets.cores import Core, Runtime, core_of, static_c
 from micro.targets.work import Work
 from micro.tflite.code_size import code_with
-from micro.tflite.cost import bytes_of
+from micro.tflite.cost import LayerCost, bytes_of, layer_costs
 from micro.tflite.footprint import Footprint
 from micro.tflite.graph import Graph, TfliteLike, content_of, read
+from micro.tflite.interpreter import require_runnable
 from micro.tflite.work import works_of
 
 Kernels = Literal["any", "reference", "cmsis-nn", "cmsis-nn-mve"]
@@ -80,24 +81,40 @@ class Program:
 
 @dataclass(frozen=True)
 class Model:
-    """A .tflite, read and measured once for all boards and runtimes.
+    """A .tflite, read once for all boards and runtimes.
 
     Attributes:
         content: Its bytes.
         graph: Its operators and tensors.
-        footprint: What it takes in TFLite Micro.
+        measured: What it takes in TFLite Micro, where that is known already.
     """
 
     content: bytes
     graph: Graph
-    footprint: Footprint
+    measured: Footprint | None = None
 
     @classmethod
     def read(cls, tflite: TfliteLike) -> Model:
-        """Read and measure a .tflite; raises as `measure`."""
+        """Read a .tflite.
+
+        Raises:
+            ModelError: If the file cannot be read.
+            InterpreterError: If it holds or computes more than any microcontroller.
+        """
         content = content_of(tflite)
         graph = read(content)
-        return cls(content, graph, footprints.measure(content))
+        require_runnable(graph)
+        return cls(content, graph)
+
+    @cached_property
+    def footprint(self) -> Footprint:
+        """What it takes in TFLite Micro, which runs it for that: static C needs it not; raises as `measure`."""
+        return self.measured or footprints.measure(self.content)
+
+    @cached_property
+    def layers(self) -> tuple[LayerCost, ...]:
+        """What each operator takes, in the order in which they run."""
+        return layer_costs(self.graph)
 
     @cached_property
     def as_static(self) -> StaticSize:

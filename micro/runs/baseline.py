@@ -13,13 +13,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from micro.errors import DataError, RunError
-from micro.signal.octaves import octaves_of
-from micro.tflite.graph import TfliteLike, read
-from micro.tflite.integers import quantized
 
 if TYPE_CHECKING:
     from micro.datasets.prepared import Prepared
     from micro.datasets.window_parts import Windows
+    from micro.tflite.graph import TfliteLike
 
 SCORES, FEATURES, OCTAVES = "calibration.csv", "calibration_features.csv", "calibration_octaves.csv"
 # Windows before which the machine was off, at which a device forgets earlier ones.
@@ -45,6 +43,10 @@ def baseline_files(data: Prepared, scores: np.ndarray, tflite: TfliteLike) -> di
     """The files' contents by name: a row of session and score for each window of the calibration, and a row for each session
     with the means of the windows' int8 features, predicted ones too; the latter where these are features, not samples.
     Where the machine was off in between, a row of session and window for each first window after that."""
+    from micro.signal.octaves import octaves_of
+    from micro.tflite.graph import read
+    from micro.tflite.integers import quantized
+
     groups = _groups(data.calibration)
     keys, modes = [key for key, _ in groups], data.calibration.modes is not None
     files = {}

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from micro.config import Config, CwruData
-from micro.datasets.find import find_files
 from micro.errors import DataError, RunError
 from micro.support.files import file_sha256, json_bytes, sha256
 
@@ -96,6 +95,8 @@ def read_scores(folder: Path) -> KeptScores | None:
 def data_digests(config: Config) -> dict[str, str]:
     """The SHA-256 of every file that a config's data are read from, by the name of its recording; of simulated ones that of
     their settings. Files that are not there any more are left out."""
+    from micro.datasets.find import find_files
+
     data = config.data
     patterns = getattr(data, "files", ("*.mat",) if isinstance(data, CwruData) else ())
     if not patterns:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from micro.config import Config
 from micro.program.real_time import USUAL_MHZ, Pace, RealTime, current_of, real_time
-from micro.runs.emulated import Emulated
-from micro.runs.run_report import RunReport
-from micro.signal.bearing_monitor import BearingMonitor
 from micro.targets.boards import Board, board_of
 from micro.targets.cores import core_of
 from micro.targets.units import parse_latency
+
+if TYPE_CHECKING:
+    from micro.config import Config
+    from micro.runs.emulated import Emulated
+    from micro.runs.run_report import RunReport
+    from micro.signal.bearing_monitor import BearingMonitor
 
 
 def real_times(

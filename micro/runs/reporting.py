@@ -189,7 +189,7 @@ def make_report(results: RunResults, emitted: Emitted) -> RunReport:
 
 
 def deployed_model(results: RunResults, streamed: Streamed | None) -> Model:
-    """The student as the firmware runs it, measured."""
+    """The student as the firmware runs it."""
     if streamed is not None:
         return Model.read(streamed)
     written = results.deployed.written

@@ -5,25 +5,16 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, ValidationError, field_serializer
 
 from micro.config import Task
 from micro.datasets.targets import Targets
-from micro.detection.commissioning import Commissioning
 from micro.detection.detector import Detector
-from micro.detection.labeler import Labeler
-from micro.detection.predictor import Predictor
-from micro.detection.recognizer import Recognizer
 from micro.runs.alarm_report import AlarmReport
-from micro.runs.bearing_report import BearingReport
 from micro.runs.chip_report import BudgetReport, StreamingReport, TimeReport
-from micro.runs.emulated import Emulated
-from micro.runs.fold_parts import FoldReport, merged
-from micro.runs.mode_report import ModeReport
-from micro.runs.recalibrated import Recalibration
-from micro.runs.recipe_choice import RecipeChoice
+from micro.runs.later import later
 from micro.runs.report_parts import (
     METRICS,
     OF_LABEL,
@@ -51,11 +42,35 @@ from micro.runs.report_parts import (
     of_target,
 )
 from micro.runs.verdict import Verdict
-from micro.runs.vibration_report import VibrationReport
 from micro.signal import FrontEnd, JoinedFrontEnd, Scaling
 from micro.support.files import json_bytes
 from micro.tflite.footprint import Footprint
 from micro.tflite.parity import Parity
+
+if TYPE_CHECKING:
+    from micro.detection.commissioning import Commissioning
+    from micro.detection.labeler import Labeler
+    from micro.detection.predictor import Predictor
+    from micro.detection.recognizer import Recognizer
+    from micro.runs.bearing_report import BearingReport
+    from micro.runs.emulated import Emulated
+    from micro.runs.fold_parts import FoldReport
+    from micro.runs.mode_report import ModeReport
+    from micro.runs.recalibrated import Recalibration
+    from micro.runs.recipe_choice import RecipeChoice
+    from micro.runs.vibration_report import VibrationReport
+else:
+    Commissioning = later("micro.detection.commissioning", "Commissioning")
+    Labeler = later("micro.detection.labeler", "Labeler")
+    Predictor = later("micro.detection.predictor", "Predictor")
+    Recognizer = later("micro.detection.recognizer", "Recognizer")
+    BearingReport = later("micro.runs.bearing_report", "BearingReport")
+    Emulated = later("micro.runs.emulated", "Emulated")
+    FoldReport = later("micro.runs.fold_parts", "FoldReport")
+    ModeReport = later("micro.runs.mode_report", "ModeReport")
+    Recalibration = later("micro.runs.recalibrated", "Recalibration")
+    RecipeChoice = later("micro.runs.recipe_choice", "RecipeChoice")
+    VibrationReport = later("micro.runs.vibration_report", "VibrationReport")
 
 NAME = "report.json"
 
@@ -176,6 +191,8 @@ class RunReport(Part):
         """Windows of the test, of folds those of all; the faulty ones of a detector, which every fold tests, count once."""
         if self.task != "anomaly" or not all(fold.by_origin for fold in self.folds):
             return sum(fold.windows.test for fold in self.folds) or self.data.windows.test
+        from micro.runs.fold_parts import merged
+
         return sum(row.windows for row in merged(self.folds)) or self.data.windows.test
 
     @property

@@ -16,7 +16,7 @@ from micro.tflite.cost import WIDTHS
 from micro.tflite.graph import Graph, Op, TfliteLike, content_of, packed, read, schema_module
 
 if TYPE_CHECKING:
-    from tflite_micro.tensorflow.lite.micro.python import schema_py_generated as schema_types
+    from ai_edge_litert import schema_py_generated as schema_types
 
 
 def stream(tflite: TfliteLike, hop: int) -> Streamed:

@@ -15,7 +15,7 @@ from micro.errors import ModelError
 
 if TYPE_CHECKING:
     import numpy as np
-    from tflite_micro.tensorflow.lite.micro.python import schema_py_generated as schema
+    from ai_edge_litert import schema_py_generated as schema
 
 
 class HasContent(Protocol):
@@ -181,8 +181,8 @@ def macs_of(op: Op, tensors: tuple[Tensor, ...]) -> int:
 
 
 def schema_module() -> ModuleType:
-    """The reader and writer of the format, generated from its schema."""
-    from tflite_micro.tensorflow.lite.micro.python import schema_py_generated
+    """The reader and writer of the format, generated from its schema: LiteRT's, which is found without the interpreter."""
+    from ai_edge_litert import schema_py_generated
 
     return schema_py_generated
 

@@ -11,7 +11,7 @@ from micro.tflite.layer_names import mentioned_layers, unique_name
 
 if TYPE_CHECKING:
     import keras
-    from tflite_micro.tensorflow.lite.micro.python import schema_py_generated as schema_types
+    from ai_edge_litert import schema_py_generated as schema_types
 
 
 # Operators that broadcast: shapes of different ranks are aligned at the last axis.
