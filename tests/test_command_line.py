@@ -159,7 +159,7 @@ CASES = (
     wrong("test {run} {csv} --healthy *1.csv --faulty *.csv", "of faulty and of normal"),
     wrong("test {run} {csv} --label-column b", "has no column 'b'"),
     wrong("test {run} {csv} --events {text}", "has no column 'file'"),
-    good("explain {run} {csv} --page {tmp}/why.html --top 3", "% a "),
+    good("explain {run} {csv} --page {tmp}/why.html --top 3", "% from a "),
     good("explain {run} {csv} --channel a --json"),
     wrong("explain {run} {csv} --at 1e9", "nothing is reported at 1e+09 s"),
     wrong("explain {run} {csv} --at soon", "not a valid float"),

@@ -191,9 +191,16 @@ def test_the_end_of_a_run_names_commands_that_work(finished, tmp_path, monkeypat
     spaced.mkdir()
     shutil.copytree(finished, spaced / "rig")
     lines = [line.split("   # ")[0] for line in next_commands(report, str(spaced / "rig"))]
-    assert [shlex.split(line)[1] for line in lines] == ["new-firmware", "emulate", "score", "monitor"]
+    assert [shlex.split(line)[1] for line in lines] == [
+        "test",
+        "explain",
+        "new-firmware",
+        "emulate",
+        "score",
+        "monitor",
+    ]
     assert {shlex.split(line)[2] for line in lines} == {str(spaced / "rig")}
-    assert invoke(*shlex.split(lines[0])[1:]).exit_code == 0
+    assert invoke(*shlex.split(lines[2])[1:]).exit_code == 0
     assert (spaced / "rig-firmware" / "README.md").is_file()
     monkeypatch.chdir(spaced / "rig")
     command = re.search(r"^    (keras-kd .*)$", (spaced / "rig/firmware/README.txt").read_text(), re.MULTILINE)

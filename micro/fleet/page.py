@@ -80,7 +80,8 @@ def _by_metric(done: Sequence[AssetResult], metric: str) -> dict[str, str] | Non
     axes.legend(frameon=False, ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1.0))
     says = (
         f"{len(values)} machines: median {np.median(values):.4f}, from {values[0]:.4f} ({names[0]}) to {values[-1]:.4f} "
-        f"({names[-1]}); their teachers' median {np.nanmedian(teacher):.4f}."
+        f"({names[-1]})"
     )
+    says += f"; their teachers' median {np.nanmedian(teacher):.4f}." if np.isfinite(teacher).any() else "."
     data = {"machine": list(names), "student": list(values), "teacher": list(taught)}
     return chart(f"Machines by {words_of(metric)}", says, drawn, data)
