@@ -105,10 +105,12 @@ def test_an_emulated_chip_says_what_python_says_of_whole_windows(name, stage):
     ],
 )
 def test_every_family_without_padding_streams(family, stride):
-    x = np.random.default_rng(0).normal(size=(64, 41, 3)).astype("float32")
+    # Blocks of two convolutions without padding leave less of a window.
+    window = 61 if family == "resnet" else 41
+    x = np.random.default_rng(0).normal(size=(64, window, 3)).astype("float32")
     keras.utils.set_random_seed(0)
     sizes = (5, 6) if family == "tcn" else (5, 6, 6)
-    model = build(family, sizes, (41, 3), 4, "student", kernel=3, stride=stride, padding="valid")
+    model = build(family, sizes, (window, 3), 4, "student", kernel=3, stride=stride, padding="valid")
     streamed = require_equal(micro.convert(model, x, anomaly_detector=False).content, 8)
     assert streamed.macs < 0.7 * streamed.whole_macs
     assert [stop for stop in streamed.stops if "sums over time" not in stop] == []
