@@ -87,7 +87,7 @@ def served(name: str, folder: Path) -> Iterator[str]:
 
 
 def photograph(address: str, shown: str, aside: int, out: Path) -> None:
-    """The page, once it shows a text, without so many pixels at its right, as PNG."""
+    """The page, once it shows a text, without a number of pixels at its right, as PNG."""
     from PIL import Image
     from selenium import webdriver
     from selenium.webdriver.chrome.service import Service

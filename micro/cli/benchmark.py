@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from micro.cli.boards import tflite_of
-from micro.cli.terminal import as_json, print_json
+from micro.cli.terminal import as_json, print_json, runtime_option
 
 if TYPE_CHECKING:
     from micro.firmware.layout import Runtime
@@ -18,13 +18,7 @@ if TYPE_CHECKING:
 @click.argument("model", type=click.Path())
 @click.option("--out", required=True, type=click.Path(file_okay=False), help="Folder to create.")
 @click.option("--task", type=click.Choice(("ad01", "ic01", "kws01", "vww01")), help="By default what the sizes say.")
-@click.option(
-    "--runtime",
-    type=click.Choice(("static", "tflm")),
-    default="static",
-    show_default=True,
-    help="What runs the model: static C, or TFLite Micro's interpreter.",
-)
+@runtime_option("What runs the model: static C, or TFLite Micro's interpreter.")
 @click.option("--vendor", default="unspecified", show_default=True, help="What the device answers to 'name'.")
 @as_json
 def new_benchmark(model: str, out: str, task: str | None, runtime: Runtime, vendor: str, as_json: bool) -> None:

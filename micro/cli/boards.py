@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from micro.cli.terminal import as_json, print_json, table_console
+from micro.cli.terminal import as_json, print_json, runtime_option, table_console
 
 if TYPE_CHECKING:
     from micro.program.budget import Check
@@ -23,13 +23,7 @@ STUDENT = "student_int8.tflite"
 
 @click.command(short_help="Show where a model fits, and how fast")
 @click.argument("model", type=click.Path())
-@click.option(
-    "--runtime",
-    type=click.Choice(("static", "tflm")),
-    default="static",
-    show_default=True,
-    help="Whose sizes and time: static C, or TFLite Micro's interpreter.",
-)
+@runtime_option("Whose sizes and time: static C, or TFLite Micro's interpreter.")
 @click.option("--board", "names", multiple=True, help="A board of the table; repeat for several, all by default.")
 @click.option(
     "--every",
@@ -79,13 +73,7 @@ def boards(
 @click.option("--energy", help="Energy of an inference on the --board, such as 50uJ.")
 @click.option("--board", help="A board of `keras-kd boards`: its flash and RAM are limits where none are given.")
 @click.option("--core", help="The core that --latency is judged on, such as m33; m4f where no board says it.")
-@click.option(
-    "--runtime",
-    type=click.Choice(("static", "tflm")),
-    default="static",
-    show_default=True,
-    help="Whose sizes and time: static C, or TFLite Micro's interpreter.",
-)
+@runtime_option("Whose sizes and time: static C, or TFLite Micro's interpreter.")
 @click.option(
     "--kernels",
     type=click.Choice(("any", "reference", "cmsis-nn", "cmsis-nn-mve")),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from micro.cli.terminal import as_json, print_json, table_console
+from micro.cli.terminal import as_json, print_json, runtime_option, table_console
 from micro.firmware.boards import BOARDS, CORES, USUAL_CORES
 from micro.runs.manifest import require_run
 
@@ -36,13 +36,7 @@ def real_time_lines(
 @click.argument("run_folder", metavar="RUN", type=click.Path(file_okay=False))
 @click.option("--board", required=True, type=click.Choice(BOARDS), help="What the project is for.")
 @click.option("--out", required=True, type=click.Path(file_okay=False), help="Folder to create.")
-@click.option(
-    "--runtime",
-    type=click.Choice(("static", "tflm")),
-    default="static",
-    show_default=True,
-    help="What runs the model: static C, or TFLite Micro's interpreter.",
-)
+@runtime_option("What runs the model: static C, or TFLite Micro's interpreter.")
 @click.option(
     "--weights",
     type=click.Choice(("constant", "exchangeable")),

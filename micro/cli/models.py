@@ -12,7 +12,7 @@ import click
 
 from micro.cli.model_files import inputs_of, load_keras, load_samples
 from micro.cli.sizes import costs_of, share_of, sizes_of
-from micro.cli.terminal import as_json, print_result, tensor_line
+from micro.cli.terminal import as_json, print_result, runtime_option, tensor_line
 
 if TYPE_CHECKING:
     import keras
@@ -132,13 +132,7 @@ def _quantized(model: keras.Model, path: str, samples: Samples, options: Quantiz
 @click.argument("model", type=click.Path(dir_okay=False))
 @click.option("--core", default="m4f", show_default=True, help="The core that time is estimated on, such as m33.")
 @click.option("--clock", default="64MHz", show_default=True, help="Its clock.")
-@click.option(
-    "--runtime",
-    type=click.Choice(("static", "tflm")),
-    default="static",
-    show_default=True,
-    help="Whose sizes and time.",
-)
+@runtime_option("Whose sizes and time.")
 @as_json
 def inspect(model: str, core: str, clock: str, runtime: Runtime, as_json: bool) -> None:
     """Show sizes, memory, operators and tensors of MODEL.tflite, and the time of each operator on a core.

@@ -10,7 +10,7 @@ import click
 
 from micro.cli.plans import print_fleet_plan, print_search_plan
 from micro.cli.scale_output import print_fleet, print_search
-from micro.cli.terminal import UNUSABLE, as_json, command_line, dry_run, print_json, progress, settings
+from micro.cli.terminal import UNUSABLE, as_json, command_line, dry_run, print_json, progress, runtime_option, settings
 from micro.runs.manifest import require_run
 from micro.support.wording import counted
 
@@ -35,13 +35,7 @@ if TYPE_CHECKING:
 )
 @click.option("--workers", type=click.IntRange(1), default=2, show_default=True, help="Processes.")
 @click.option("--address", help="Address of a Ray cluster; this host by default.")
-@click.option(
-    "--runtime",
-    type=click.Choice(("static", "tflm")),
-    default="static",
-    show_default=True,
-    help="Whose flash and RAM the budget is of: static C, or TFLite Micro's interpreter.",
-)
+@runtime_option("Whose flash and RAM the budget is of: static C, or TFLite Micro's interpreter.")
 @click.option("--resume", is_flag=True, help="Continue an interrupted search, or with more trials.")
 @settings
 @dry_run

@@ -44,6 +44,12 @@ settings = click.option(
 dry_run = click.option("--dry-run", is_flag=True, help="Say what would be done; train and write nothing.")
 
 
+def runtime_option(says: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """The option `--runtime` of a command, with what it chooses there as its help."""
+    choice = click.Choice(("static", "tflm"))
+    return click.option("--runtime", type=choice, default="static", show_default=True, help=says)
+
+
 def command_line(*words: str | Path) -> str:
     """A command of this program as it is typed, its words quoted where a shell needs it."""
     return shlex.join(["keras-kd", *map(str, words)])

@@ -140,7 +140,7 @@ class Converted:
             ['loss', 'mae']
         """
         if y is None:
-            shapes = [tensor.shape[1:] for tensor in _inputs(read(self.content))]
+            shapes = _sample_shapes(read(self.content))
             batches = [(self.predict(part[0], batch_size), *part[1:]) for part in labeled_batches(x, shapes)]
             if not batches:
                 raise ValueError(f"x is empty: the {type(x).__name__} gave no samples")
@@ -187,7 +187,7 @@ class Converted:
 
     def _batches(self, graph: Graph, x: Any) -> Iterator[tuple[np.ndarray, ...]]:
         """Samples of each input, batch by batch."""
-        shapes = [graph.tensors[index].shape[1:] for index in graph.inputs]
+        shapes = _sample_shapes(graph)
         for batch in batches_of(x, shapes):
             yield check_inputs(self.inputs_in, shapes, batch, "x")
 
@@ -208,8 +208,9 @@ class Converted:
         return f"Converted({len(self.content):,} bytes, {shapes}, weights {self.weights}, error {error}{warned})"
 
 
-def _inputs(graph: Graph) -> list[Tensor]:
-    return [graph.tensors[index] for index in graph.inputs]
+def _sample_shapes(graph: Graph) -> list[tuple[int, ...]]:
+    """The shape of a sample of each input, without the batch."""
+    return [graph.tensors[index].shape[1:] for index in graph.inputs]
 
 
 def _outputs(graph: Graph) -> list[Tensor]:

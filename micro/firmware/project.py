@@ -210,7 +210,7 @@ def project_files(
     common = COMMON
     if forward:
         inputs = firmware.newest(np.zeros((1, *firmware.front_end.shape), np.int8)).size
-        context["forward"] = forward_context(firmware, forward, [each.name for each in (*channels, ())[0]], inputs)
+        context["forward"] = forward_context(firmware, forward, [each.name for each in context["each_channel"]], inputs)
         common = {**COMMON, "app.c": "common/forward.c.j2"}
     stage = stage_files(firmware, graph, digest, name, exchangeable=exchangeable)
     if context["summarizes"] and isinstance(firmware.decider, Detector):

@@ -191,9 +191,7 @@ def _names(columns: Sequence[Sequence[str]], header: Header, count: int) -> np.n
     trimmed = [_texts_of([text.strip(" \t").replace(_KEPT, header.separator) for text in column]) for column in columns]
     if len(trimmed) == 1:
         return trimmed[0]
-    names = np.empty(count, object)
-    names[:] = [" / ".join(filter(None, parts)) for parts in zip(*trimmed)]
-    return names
+    return _texts_of([" / ".join(filter(None, parts)) for parts in zip(*trimmed)])
 
 
 def _texts_of(texts: Sequence[str]) -> np.ndarray:

@@ -266,8 +266,8 @@ def _note_end(space: Workspace, job: Job, code: int) -> None:
 
 
 def _born(pid: int) -> str | None:
-    """When a process began, in ticks since the computer did, by which a number that was given again is told; None where there
-    is no such process, or only what is left of one that has ended."""
+    """When a process began, in ticks since the computer did, by which a number that was given again is recognized; None
+    where there is no such process, or only what is left of one that has ended."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
     except OSError:

@@ -78,15 +78,20 @@ def _next(space: Workspace, job: Job) -> list[dict[str, str]]:
 
 def out_of(job: Job) -> str | None:
     """The folder or file that a job writes, as it was typed."""
-    words = job.words
-    return words[words.index("--out") + 1] if "--out" in words[:-1] else None
+    return _behind(job, "--out")
 
 
 def report_of(job: Job) -> str | None:
     """The page that a search, a fleet or a comparison writes; None of other jobs."""
-    if job.kind == "compare" and "--page" in job.words[:-1]:
-        return job.words[job.words.index("--page") + 1]
-    return f"{out_of(job)}/report.html" if job.kind in ("search", "fleet") and out_of(job) else None
+    if job.kind == "compare":
+        return _behind(job, "--page")
+    out = out_of(job)
+    return f"{out}/report.html" if job.kind in ("search", "fleet") and out else None
+
+
+def _behind(job: Job, option: str) -> str | None:
+    """What stands behind an option of a job's command; None where it has none."""
+    return job.words[job.words.index(option) + 1] if option in job.words[:-1] else None
 
 
 def curves(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
