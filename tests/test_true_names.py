@@ -14,6 +14,7 @@ from micro.detection.estimator import Estimator, Estimators
 from micro.detection.labeler import Labeler
 from micro.detection.recognizer import Recognizer
 from micro.emission.c_text import code_cell, code_span, comment_text
+from micro.firmware.channels import Channel
 from micro.firmware.project import project_files
 from micro.runs.firmware import Firmware
 from micro.runs.publish import write_folder
@@ -69,15 +70,16 @@ def test_projects_spell_names_as_they_are_and_tell_them_apart_in_c(model, tmp_pa
     front_end, scaling, tflite = model
     firmware = Firmware(front_end, scaling, tflite, DECIDERS[stage](NAMES))
     frames = np.random.default_rng(1).normal(size=(2, 64, 1)).astype("float32")
-    # Names of channels, of which there are as many as it takes to try all.
-    write_folder(tmp_path / "p", project_files(firmware, frames, "pump", "cmake", runtime, NAMES, channels=[NAMES]))
+    # Names and units of channels, of which there are as many as it takes to try all.
+    channels = [[Channel(name, unit=name) for name in NAMES]]
+    write_folder(tmp_path / "p", project_files(firmware, frames, "pump", "cmake", runtime, NAMES, channels=channels))
     readme = (tmp_path / "p" / "README.md").read_text(encoding="utf-8")
     assert all(name in readme for name in IN_README)
     emitted = {path.name: path.read_bytes() for path in (tmp_path / "p" / "src").iterdir()}
     assert all(content.isascii() for content in emitted.values())
     header = emitted[f"pump_{stage}.h"].decode()
     assert all(comment in header for comment in COMMENTS)
-    assert all(f" is {comment}\n" in emitted["sensor.h"].decode() for comment in COMMENTS)
+    assert all(f" is {comment}, in {comment}\n" in emitted["sensor.h"].decode() for comment in COMMENTS)
     for path in sorted((tmp_path / "p" / "src").glob("*.c")):
         command = ["gcc", *WARNINGS, "-Wcomment", "-Wtrigraphs", "-fsyntax-only", path.name]
         done = subprocess.run(command, cwd=path.parent, capture_output=True, text=True)
