@@ -25,12 +25,12 @@ from micro.detection.score import distance_score, margin_score, reconstruction_s
 from micro.detection.score_record import attached_parameters, score_size
 from micro.errors import ConversionError, RunError
 from micro.firmware.exchangeable import require_exchangeable
-from micro.firmware.kept_windows import load_windows
 from micro.firmware.project import project_files
 from micro.firmware.qemu import missing_for, run_in_qemu
 from micro.firmware.update import model_record, update_device
 from micro.runs.finished import read_run
 from micro.runs.firmware import load_firmware
+from micro.runs.kept_windows import load_windows
 from micro.runs.parameters_file import Update, real_threshold, run_parameters
 from micro.runs.run_report import RunReport
 from micro.runs.start import run_pipeline

@@ -351,3 +351,28 @@ def test_samples_of_another_shape_are_refused(anomaly):
     with pytest.raises(ValueError, match=r"samples must have shape \(n, 1\)"):
         simulate(anomaly, np.zeros((4000, 2)))
     assert simulate(anomaly, np.zeros(10)) == []
+
+
+def test_a_project_holds_the_same_bytes_where_outputs_are_kept_and_where_tflite_micro_gives_them(anomaly, tmp_path):
+    """Also where what is kept is of another model, or of a part of the windows."""
+    rows = np.load(anomaly / "test_outputs.npy")
+    assert len(rows) > 100
+    other = rows.copy()
+    other["digest"] ^= 1
+    other["output"] += 1
+    made = {"as kept": rows, "none": None, "other model": other, "a part": rows[::3]}
+    for what, kept in made.items():
+        folder = tmp_path / what
+        shutil.copytree(anomaly, folder)
+        (folder / "test_outputs.npy").unlink()
+        if kept is not None:
+            np.save(folder / "test_outputs.npy", kept)
+        new_firmware(folder, tmp_path / f"{what} project", "cmake", windows=150)
+    first, *others = (contents(tmp_path / f"{what} project") for what in made)
+    assert all(each == first for each in others)
+
+
+def test_a_project_of_a_finished_run_does_not_start_tflite_micro(anomaly, tmp_path, monkeypatch):
+    # Nothing else than this starts it.
+    monkeypatch.setattr("micro.tflite.interpreter.answered", None)
+    new_firmware(anomaly, tmp_path / "project", "cmake", windows=150)

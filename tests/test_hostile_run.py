@@ -5,11 +5,13 @@ import re
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from micro.errors import ConversionError, ModelError, RunError
 from micro.firmware import new_firmware
 from micro.firmware.boards import BOARDS
+from micro.support.files import array_bytes
 
 MARK = "INJECTED"
 # What ends a comment, a string, a line, an argument, a path or a value in C, CMake, Kconfig, YAML, make, a shell and Markdown.
@@ -46,7 +48,7 @@ def copied(rig_run, tmp_path):
     """A run's files that firmware reads, as a folder of one's own."""
     folder = tmp_path / "run"
     folder.mkdir()
-    for name in ("report.json", "manifest.json", "test_vectors.npy", "student_int8.tflite"):
+    for name in ("report.json", "manifest.json", "test_vectors.npy", "test_outputs.npy", "student_int8.tflite"):
         shutil.copy(rig_run / name, folder / name)
     return folder
 
@@ -139,6 +141,9 @@ def test_every_number_of_a_run_folder_is_checked(copied, tmp_path):
     ("report.json", b'{"detector": "x"}'),
     ("test_vectors.npy", b"nonsense"),
     ("test_vectors.npy", b"PK\x03\x04"),
+    ("test_outputs.npy", b"nonsense"),
+    ("test_outputs.npy", b"PK\x03\x04"),
+    ("test_outputs.npy", array_bytes(np.zeros(3))),
     ("student_int8.tflite", b"nonsense"),
     ("manifest.json", b"{}"),
     ("manifest.json", b'{"config": []}'),

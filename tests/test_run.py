@@ -70,9 +70,8 @@ def finished(tmp_path_factory, config_file):
 
 def test_a_run_folder_is_whole(finished):
     expected = {"teacher.keras", "student.keras", "student_int8.tflite", "report.json", "report.html", "manifest.json"}
-    expected |= {"test_vectors.npy", "test_scores.csv", "calibration.csv", "calibration_features.csv"} | {
-        "calibration_octaves.csv"
-    }
+    expected |= {"test_vectors.npy", "test_outputs.npy", "test_scores.csv"}
+    expected |= {"calibration.csv", "calibration_features.csv", "calibration_octaves.csv"}
     expected |= {f"firmware/bearing{suffix}" for suffix in (".h", ".cc", "_ops.h")} | {"firmware/README.txt"}
     assert set(digests(finished)) == expected
     assert not finished.with_name("rig.partial").exists()

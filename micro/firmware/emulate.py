@@ -14,7 +14,6 @@ from micro.aot.block import Weights
 from micro.firmware.boards import CORES, USUAL_CORES
 from micro.firmware.building import compiler_version, on_each, replayed, require_tools
 from micro.firmware.building import missing_tools as missing_tools
-from micro.firmware.kept_windows import load_windows, self_test_windows, windows_of
 from micro.firmware.operator_counts import with_operators
 from micro.firmware.project import project_files
 from micro.firmware.text_emulate import emulate_text
@@ -22,6 +21,7 @@ from micro.runs.device import Judged, judge, observe
 from micro.runs.emulated import Emulated
 from micro.runs.finished import read_run
 from micro.runs.firmware import Firmware, load_firmware
+from micro.runs.kept_windows import load_windows, self_test_windows, windows_of
 from micro.runs.publish import write_folder
 from micro.runs.report import with_emulated
 from micro.runs.run_report import RunReport

@@ -31,7 +31,6 @@ from micro.firmware.diagnosis import diagnosis_context, require_room
 from micro.firmware.exchangeable import REAL_TIME, require_exchangeable
 from micro.firmware.expected import expected
 from micro.firmware.forward import forward_context
-from micro.firmware.kept_windows import load_windows, self_test_windows, windows_of
 from micro.firmware.layout import Runtime, assembled
 from micro.firmware.pixels import pixels_context
 from micro.firmware.stage import stage_context
@@ -41,6 +40,7 @@ from micro.program.real_time import RealTime, queue_of
 from micro.runs.baseline import SCORES, calibration_sessions
 from micro.runs.finished import read_run
 from micro.runs.firmware import Firmware, load_firmware
+from micro.runs.kept_windows import load_windows, self_test_windows, windows_of
 from micro.runs.publish import write_folder
 from micro.runs.real_time import real_times
 from micro.signal import Frames, JoinedFrames

@@ -19,10 +19,10 @@ from micro.detection.score_record import detector_bytes
 from micro.emission.parameters import detector_form, score_form
 from micro.errors import ConversionError, RunError
 from micro.firmware.exchangeable import require_exchangeable
-from micro.firmware.kept_windows import load_windows, self_test_windows, windows_of
 from micro.runs.compiled_in import stays
 from micro.runs.finished import read_run
 from micro.runs.firmware import Firmware
+from micro.runs.kept_windows import load_windows, self_test_windows, windows_of
 from micro.runs.parameters_file import (
     Update,
     kept_says,

@@ -251,6 +251,12 @@ def faults_of(decider: Decider, frames: Frames) -> np.ndarray:
     return faulty
 
 
+def outputs_of(firmware: Firmware, inputs: np.ndarray) -> np.ndarray:
+    """int8 outputs of the model for int8 inputs, (n, ...) -> (n, *output): those that the run has kept, or TFLite Micro's."""
+    known = None if firmware.known is None else firmware.known.of(firmware.tflite, inputs)
+    return run_inputs(firmware.tflite, inputs) if known is None else known
+
+
 def observe(firmware: Firmware, frames: Frames, modes: np.ndarray | None = None) -> Observed:
     """Front end and model of windows, (n, window, channels), in counts for a 'fixed' front end; `modes` are their operating
     modes, of a detector that has some. Windows that it does not judge by these are at fault as well."""
@@ -263,5 +269,5 @@ def observe(firmware: Firmware, frames: Frames, modes: np.ndarray | None = None)
     features, outputs = (np.zeros((len(frames), *shape), np.int8) for shape in shapes)
     if good.any():
         features[good] = firmware.features(frames[good])
-        outputs[good] = run_inputs(firmware.tflite, firmware.inputs(features[good]))
+        outputs[good] = outputs_of(firmware, firmware.inputs(features[good]))
     return Observed(faulty, firmware.newest(features), outputs)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,7 @@ from micro.detection.recognizer import Recognizer
 from micro.errors import RunError
 from micro.runs.bearing_report import diagnosing_of
 from micro.runs.finished import read_run
+from micro.runs.kept_outputs import KeptOutputs, kept_outputs
 from micro.runs.run_report import RunReport
 from micro.signal import AnyFrontEnd, Frames, FrontEnd, Hops, JoinedFrontEnd, Scaling
 from micro.signal.bearing_monitor import Diagnosing
@@ -41,7 +42,8 @@ class Firmware:
     whole window on both give the same. With `commissioning` the detector learns scaling and threshold of its machine from the
     first windows after a reset. `vibration` is what is measured next to all that, which nothing else depends on, and
     so is `diagnosis`. `tachometer` is the pin from which the speed of a shaft comes, where there is one.
-    `sensor_channels` are those of a device's own sensor, of which its records tell; None where they do not.
+    `sensor_channels` are those of a device's own sensor, of which its records tell; None where they do not. `known` are the
+    outputs that the run has kept.
     """
 
     front_end: AnyFrontEnd
@@ -54,6 +56,7 @@ class Firmware:
     diagnosis: Diagnosing | None = None
     tachometer: Tachometer | None = None
     sensor_channels: int | None = None
+    known: KeptOutputs | None = field(default=None, compare=False, repr=False)
 
     @property
     def hops(self) -> Hops | None:
@@ -109,7 +112,11 @@ def load_firmware(run_folder: str | Path) -> Firmware:
         RunError: If the folder is no finished run, its model is not int8 or its scaling is each file's own.
     """
     folder = Path(run_folder)
-    report, config = read_run(folder)
+    return firmware_of(folder, *read_run(folder))
+
+
+def firmware_of(folder: Path, report: RunReport, config: Config) -> Firmware:
+    """As `load_firmware`, of a run whose report and config are at hand."""
     if report.predictor is not None:
         raise RunError(f"{folder} is a run on text, which has no samples; keras-kd score takes its files")
     decider = report.detector or report.recognizer or report.labeler or report.estimator
@@ -121,7 +128,8 @@ def load_firmware(run_folder: str | Path) -> Firmware:
     except OSError as error:
         raise RunError(f"{folder} is damaged: {error.filename}: {error.strerror}") from None
     graph = read(content)
-    outputs = graph.tensors[graph.outputs[0]].size
+    given = graph.tensors[graph.outputs[0]]
+    outputs = given.size
     if isinstance(decider, Recognizer) and outputs != len(decider.class_names):
         raise RunError(
             f"{folder} is damaged: its recognizer has {len(decider.class_names)} classes, its model {outputs} outputs"
@@ -144,6 +152,7 @@ def load_firmware(run_folder: str | Path) -> Firmware:
         *measured,
         tachometer_for(pulses, config.features, config.modes),
         config.firmware.sensor_channels,
+        kept_outputs(folder, given.shape),
     )
     return Firmware(report.features, scaling, content, decider, *about)
 

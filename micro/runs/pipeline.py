@@ -24,7 +24,7 @@ from micro.runs.baseline import baseline_files
 from micro.runs.chip_report import StreamingReport
 from micro.runs.compression import Written
 from micro.runs.epochs import planned_epochs
-from micro.runs.firmware import STEP, not_for_a_chip
+from micro.runs.firmware import STEP, firmware_of, not_for_a_chip
 from micro.runs.firmware_files import (
     by_class,
     by_label,
@@ -38,8 +38,10 @@ from micro.runs.firmware_files import (
     recognized,
 )
 from micro.runs.folder import RunFolder
+from micro.runs.kept_outputs import NAME as TEST_OUTPUTS
 from micro.runs.kept_scores import NAME as TEST_SCORES
 from micro.runs.kept_scores import data_digests, scores_file
+from micro.runs.kept_windows import windows_outputs
 from micro.runs.progress_lines import Teller
 from micro.runs.real_numbers import in_real_numbers
 from micro.runs.recipe_trials import settled_recipe
@@ -159,6 +161,8 @@ def _finish(results: RunResults, working: Path) -> RunReport:
     emitted = Emitted(names, *decides, *classes, labels, parity, no_project, streamed, streaming, learns, alarms)
     report = make_report(results, emitted)
     write_bytes(working / "report.json", report.to_bytes())
+    if no_project is None and predictor is None:
+        write_bytes(working / TEST_OUTPUTS, array_bytes(windows_outputs(working, firmware_of(working, report, config))))
     timed = seconds_of(data)
     about = About(config, versions(), deployed_model(results, streamed), None if timed is None else timed[1])
     write_bytes(working / "report.html", render_report(report, results.chosen.evaluations, data, about))

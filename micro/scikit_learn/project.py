@@ -13,10 +13,10 @@ from micro.detection.recognizer import Recognizer
 from micro.emission.c_array import write_sources
 from micro.emission.c_text import render
 from micro.firmware.boards import BOARDS
-from micro.firmware.kept_windows import self_test_windows
 from micro.firmware.layout import FOLDER, INTERPRETER, Runtime
 from micro.firmware.project import SELF_TEST_VALUES, SELF_TEST_WINDOWS, project_files, stage_files
 from micro.runs.firmware import Firmware
+from micro.runs.kept_windows import self_test_windows
 from micro.runs.publish import write_folder
 from micro.support.files import sha256
 from micro.tflite.graph import read

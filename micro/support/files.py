@@ -121,6 +121,24 @@ def array_bytes(array: np.ndarray) -> bytes:
     return out.getvalue()
 
 
+def read_array(path: Path) -> np.ndarray:
+    """The array of an .npy file, as `array_bytes` writes it.
+
+    Raises:
+        OSError: If it cannot be read.
+        ValueError: If it is no such file.
+    """
+    import numpy as np
+
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (EOFError, SyntaxError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path} is no .npy file: {error}") from None
+    if not isinstance(array, np.ndarray):
+        raise ValueError(f"{path} is no .npy file, but an archive of arrays")
+    return array
+
+
 def keras_bytes(model: keras.Model) -> bytes:
     """The model as a .keras archive that depends on the model alone: no clock, no order of saving."""
     with tempfile.TemporaryDirectory() as folder:

@@ -11,8 +11,8 @@ from typing import get_args
 
 from micro.aot.block import Weights
 from micro.firmware.emulate import emulate_firmware
-from micro.firmware.kept_windows import load_windows
 from micro.runs.firmware import load_firmware
+from micro.runs.kept_windows import load_windows
 
 
 def main() -> None:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 
 import numpy as np
 
 from micro.datasets.spacing import evenly_spaced
 from micro.errors import RunError
-from micro.runs.device import faults_of
+from micro.runs.device import faults_of, outputs_of
 from micro.runs.firmware import Firmware
+from micro.runs.kept_outputs import outputs_file
 from micro.signal import Frames, JoinedFrontEnd
+from micro.support.files import read_array
+from micro.tflite.graph import read
 
 
 def load_windows(run_folder: str | Path, firmware: Firmware) -> np.ndarray:
@@ -24,8 +26,8 @@ def load_windows(run_folder: str | Path, firmware: Firmware) -> np.ndarray:
     """
     path = Path(run_folder) / "test_vectors.npy"
     try:
-        kept = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError, SyntaxError, zipfile.BadZipFile) as error:
+        kept = read_array(path)
+    except (OSError, ValueError) as error:
         raise RunError(f"{path} is missing or damaged: {error}") from None
     front_end = firmware.front_end
     wanted: tuple[int, ...] = (front_end.sensor_window, front_end.channels)
@@ -33,9 +35,8 @@ def load_windows(run_folder: str | Path, firmware: Firmware) -> np.ndarray:
     if isinstance(front_end, JoinedFrontEnd):
         wanted = (front_end.samples,)
         words = f"{wanted[0]} samples of all sources"
-    if not isinstance(kept, np.ndarray) or kept.dtype.kind != "f" or kept.shape[1:] != wanted:
-        what = f"{kept.dtype} {kept.shape}" if isinstance(kept, np.ndarray) else "an archive"
-        raise RunError(f"{path} is damaged: it holds {what}, not windows of {words}")
+    if kept.dtype.kind != "f" or kept.shape[1:] != wanted:
+        raise RunError(f"{path} is damaged: it holds {kept.dtype} {kept.shape}, not windows of {words}")
     kept = kept.astype(np.float32)
     finite = kept[np.isfinite(kept.reshape(len(kept), -1)).all(axis=1)]
     if not len(finite):
@@ -56,3 +57,15 @@ def windows_of(firmware: Firmware, kept: np.ndarray) -> Frames:
     if isinstance(front_end, JoinedFrontEnd):
         return front_end.counts(front_end.frames_of(kept))
     return front_end.filtered_each(kept)
+
+
+def windows_outputs(run_folder: str | Path, firmware: Firmware) -> np.ndarray:
+    """What `outputs_file` makes of the windows that a run has kept, as many of them as have no sensor fault."""
+    frames = windows_of(firmware, load_windows(run_folder, firmware))
+    good = faults_of(firmware.decider, frames) == 0
+    if not good.any():
+        graph = read(firmware.tflite)
+        none = np.zeros((0, *graph.tensors[graph.outputs[0]].shape), np.int8)
+        return outputs_file(firmware.tflite, none, none)
+    inputs = firmware.inputs(firmware.features(frames[good]))
+    return outputs_file(firmware.tflite, inputs, outputs_of(firmware, inputs))
