@@ -55,7 +55,24 @@ def models():
     b = Builder(np.random.default_rng(0))
     x, y = (b.tensor((1, 7), "int16", scale=scale, zero=0) for scale in (0.1, 0.03))
     yield b.build([x], [b.op("QUANTIZE", [x], y)])
+    yield from between_widths()
     yield from map(taking_hops, range(4))
+
+
+def between_widths():
+    """A mean of neighboring axes that are not the last, and values of 8 bits that become wider and narrower."""
+    b = Builder(np.random.default_rng(0))
+    x, axes = b.tensor((1, 5, 3, 7), scale=0.1, zero=4), b.numbers([1, 2])
+    yield b.build(
+        [x], [b.op("MEAN", [x, axes], b.tensor((1, 7), scale=0.23, zero=-3), "ReducerOptions", keepDims=False)]
+    )
+    b = Builder(np.random.default_rng(0))
+    x, y = b.tensor((1, 7), scale=0.1, zero=4), b.tensor((1, 7), "int16", scale=1 / 65536, zero=-32768)
+    yield b.build([x], [b.op("SOFTMAX", [x], y, "SoftmaxOptions", beta=1.0)])
+    b = Builder(np.random.default_rng(0))
+    kinds = (("int8", 0.1), ("int32", 0.01), ("int8", 0.3))
+    x, wide, y = (b.tensor((1, 7), kind, scale=scale, zero=0) for kind, scale in kinds)
+    yield b.build([x], [b.op("QUANTIZE", [b.op("QUANTIZE", [x], wide)], y)])
 
 
 def stored_otherwise():

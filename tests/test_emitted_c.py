@@ -81,6 +81,22 @@ def everything(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
+def test_what_is_checked_has_every_kernel(everything):
+    kernels = {
+        name
+        for path in (ROOT / "micro/aot/kernels").glob("*.c")
+        for name in emitted_c.DEFINED.findall(path.read_text())
+    }
+    emitted = {
+        name for path in (everything / "static").glob("*.c") for name in emitted_c.DEFINED.findall(path.read_text())
+    }
+    # Some are emitted once for each width.
+    emitted |= {re.sub(r"(_\d+)+$", "", name) for name in emitted}
+    assert len(kernels) > 120
+    assert kernels - emitted == set()
+
+
 def broken_rules(sources, folder, define):
     """(rule, file) of each finding of cppcheck in C files that are one program."""
     command = ["cppcheck", "--addon=misra", "--std=c99", "--platform=unix32", "-q", "--template={file}:{id}", define]

@@ -20,7 +20,7 @@ from micro.firmware.text_emulate import emulate_text
 from micro.runs.device import Judged, judge, observe
 from micro.runs.emulated import Emulated
 from micro.runs.finished import read_run
-from micro.runs.firmware import Firmware, load_firmware
+from micro.runs.firmware import Firmware, firmware_of
 from micro.runs.kept_windows import load_windows, self_test_windows, windows_of
 from micro.runs.publish import write_folder
 from micro.runs.report import with_emulated
@@ -54,7 +54,7 @@ def emulate(run_folder: str | Path, cores: Sequence[str] = USUAL_CORES) -> tuple
         results = emulate_text(text_firmware, texts, config.firmware.name, cores)
         predictor = text_firmware.predictor
         return with_operators(results, text_firmware.tflite, predictor.inputs(predictor.windows(texts[0])[:1]))
-    firmware = load_firmware(run_folder)
+    firmware = firmware_of(Path(run_folder), report, config)
     kept = load_windows(run_folder, firmware)
     results = emulate_firmware(firmware, kept, config.firmware.name, cores)
     return with_operators(results, firmware.tflite, observe(firmware, windows_of(firmware, kept[:1])).features)

@@ -39,7 +39,7 @@ from micro.firmware.vibration import vibration_context
 from micro.program.real_time import RealTime, queue_of
 from micro.runs.baseline import SCORES, calibration_sessions
 from micro.runs.finished import read_run
-from micro.runs.firmware import Firmware, load_firmware
+from micro.runs.firmware import Firmware, firmware_of
 from micro.runs.kept_windows import load_windows, self_test_windows, windows_of
 from micro.runs.publish import write_folder
 from micro.runs.real_time import real_times
@@ -134,7 +134,7 @@ def new_firmware(
             )
         files = text_project(run_folder, config.firmware.name, board, runtime, windows)
         return write_folder(directory, files)
-    firmware = load_firmware(run_folder)
+    firmware = firmware_of(Path(run_folder), report, config)
     if weights == "exchangeable":
         require_exchangeable(firmware, str(run_folder), "take weights 'constant'", runtime)
         paces = (REAL_TIME,)

@@ -15,7 +15,7 @@ from micro.emission.parameters import parameters_of
 from micro.errors import RunError
 from micro.runs.compiled_in import compiled_in, stays, without_modes
 from micro.runs.finished import read_run
-from micro.runs.firmware import Firmware, load_firmware, not_for_a_chip
+from micro.runs.firmware import Firmware, firmware_of, load_firmware, not_for_a_chip
 from micro.runs.run_report import RunReport
 from micro.runs.sensor_file import read_sensor
 from micro.signal.joined import main_front_end
@@ -140,7 +140,7 @@ def parameters_record(run_folder: Path) -> bytes | None:
     report, config = read_run(run_folder)
     if report.commissioning is not None or not_for_a_chip(config, report.detector) is not None:
         return None
-    return run_parameters(load_firmware(run_folder), usual_counter(report)).to_bytes()
+    return run_parameters(firmware_of(run_folder, report, config), usual_counter(report)).to_bytes()
 
 
 def run_parameters(firmware: Firmware, counter: int = 1) -> Parameters:

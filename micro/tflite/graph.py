@@ -7,6 +7,7 @@ import struct
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol
@@ -143,7 +144,12 @@ def read(tflite: TfliteLike) -> Graph:
     Raises:
         ModelError: If it is damaged: truncated, or with offsets, types or indices that lead nowhere.
     """
-    content = content_of(tflite)
+    return _graph(content_of(tflite))
+
+
+# One command reads its model up to eight times.
+@lru_cache(maxsize=4)
+def _graph(content: bytes) -> Graph:
     try:
         return _Reader(content).graph()
     except ModelError:
