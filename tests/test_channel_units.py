@@ -1,9 +1,12 @@
 """Units that files name: kept by a run's report, and named where firmware says what its sensor is to give."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
 from emitted_c import firmwares, frames_of
+from support import invoke
 
 from micro.config import load_config
 from micro.datasets.prepare import prepare
@@ -11,6 +14,12 @@ from micro.firmware.channels import Channel
 from micro.firmware.project import project_files
 
 WAVES = np.random.default_rng(0).normal(size=(4, 1200, 2)).round(3)
+
+CONFIG = (
+    'job = "table"\n[data]\nfolder = "x"\nfiles = ["*.csv"]\nhealthy_files = ["ok*"]\nsample_rate = 100.0\n[features]\n'
+    'kind = "statistics"\nwindow = 16\nhop = 16\n[teacher]\nsizes = [4]\nepochs = 1\n[student]\nsizes = [4]\nepochs = 1\n'
+    "[detect]\nfalse_alarm_rate = 0.1\n"
+)
 
 
 def write_csv(path, values, names, units):
@@ -87,3 +96,49 @@ def test_a_project_says_in_which_unit_its_sensor_gives_each_channel(kind):
     assert ("`c 0` in `m/s2*/`" in readme) == (not fixed)
     assert ("sample[0] is c 0, in m/s2" in header) == (not fixed)
     assert "m/s2*/" not in header
+
+
+def test_one_unit_that_is_spelled_in_two_ways_is_one(tmp_path):
+    found = prepared(tmp_path, "csv", [["m/s²", "bar"], ["m/s^2", "bar"], ["m / s2", "bar"], ["m/s2", "bar"]])
+    assert found.units == {"a_x": "m/s²", "p": "bar"}
+    assert not [note for note in found.notes if "unit" in note]
+
+
+def test_the_unit_that_a_recording_was_made_with_counts_as_one_of_a_row_of_units(tmp_path):
+    def write(path, values, names, units):
+        write_csv(path, values, names, units)
+        (first, _, *rows) = path.read_text().splitlines()
+        path.write_text("\n".join([first, *rows]) + "\n")
+        # As `keras-kd record --unit` leaves it.
+        path.with_name(f"{path.name}.json").write_text(json.dumps({"unit": units[0], "channels": names}))
+
+    for number, values in enumerate(WAVES):
+        write(tmp_path / "x" / f"{'worn' if number == 3 else 'ok'}{number}.csv", values, ["a_x", "p"], ["m/s2", ""])
+    (tmp_path / "c.toml").write_text(CONFIG)
+    assert prepare(load_config(tmp_path / "c.toml")).units == {"a_x": "m/s2", "p": "m/s2"}
+    for content in (
+        "",
+        "[]",
+        '{"unit": 3, "channels": ["a_x"]}',
+        '{"unit": "a\\nb", "channels": ["a_x"]}',
+        '{"unit": "g"}',
+    ):
+        for path in (tmp_path / "x").glob("*.json"):
+            path.write_text(content)
+        assert prepare(load_config(tmp_path / "c.toml")).units == {}
+
+
+def test_scores_of_files_in_another_unit_than_the_training_data_say_so(tmp_path):
+    for number, values in enumerate(WAVES):
+        write_csv(tmp_path / "x" / f"{'worn' if number == 3 else 'ok'}{number}.csv", values, ["a_x", "p"], ["g", "bar"])
+    (tmp_path / "c.toml").write_text(CONFIG.replace("sample_rate = 100.0\n", "sample_rate = 100.0\nunits_row = true\n"))
+    run = invoke("run", tmp_path / "c.toml", "--out", tmp_path / "run")
+    assert run.exit_code == 0, run.output
+    for name, unit in (("same", "[g]"), ("other", "mg"), ("third", "m/s2")):
+        write_csv(tmp_path / f"{name}.csv", WAVES[0], ["a_x", "p"], [unit, "bar"])
+    files = [tmp_path / f"{name}.csv" for name in ("same", "other", "third")]
+    said = " ".join(invoke("score", tmp_path / "run", *files).stderr.split())
+    assert "a_x is in mg in other.csv, and the run was trained on g" in said
+    assert "a_x is in m/s2 in third.csv, and the run was trained on g" in said
+    assert "same.csv" not in said
+    assert "p is in" not in said

@@ -1,8 +1,11 @@
-"""Units of channels, as files name them below the columns' names or in the channels' own properties."""
+"""Units of channels, as files name them below the columns' names, in the channels' own properties or in a file beside them."""
 
 from __future__ import annotations
 
+import json
+import unicodedata
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from micro.datasets.recording import Recording
 from micro.support.wording import listed
@@ -21,19 +24,51 @@ def units_below(names: Sequence[str], places: Sequence[int], cells: Sequence[obj
     return {name: unit for name, unit in units.items() if unit}
 
 
+def units_beside(path: Path, channels: Sequence[str]) -> dict[str, str]:
+    """By channel, the unit in the JSON file that `keras-kd record --unit` writes beside a recording; none without one."""
+    try:
+        about = json.loads(path.with_name(f"{path.name}.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    unit = about.get("unit") if isinstance(about, dict) else None
+    recorded = about.get("channels") if unit else None
+    if (
+        not isinstance(unit, str)
+        or not isinstance(recorded, list)
+        or not 0 < len(unit) <= 100
+        or not unit.isprintable()
+    ):
+        return {}
+    return {channel: unit for channel in channels if channel in recorded}
+
+
+def other_units(recordings: Sequence[Recording], trained: Mapping[str, str]) -> list[str]:
+    """A sentence on each channel that files give in another unit than the files that a run was trained on."""
+    found: dict[tuple[str, str], dict[str, None]] = {}
+    for one in recordings:
+        for channel, unit in one.units.items():
+            if channel in trained and _plain(unit) != _plain(trained[channel]):
+                found.setdefault((channel, unit), {})[one.name] = None
+    return [
+        f"{channel} is in {unit} in {listed(list(names))}, and the run was trained on {trained[channel]}: if these are not "
+        f"two names of one unit, what is said of {'this file is' if len(names) == 1 else 'these files is'} wrong."
+        for (channel, unit), names in found.items()
+    ]
+
+
 def units_of(recordings: Sequence[Recording], channels: Sequence[str]) -> tuple[dict[str, str], list[str]]:
     """By channel, the unit that all files which name one agree on; and a sentence on each channel whose files do not agree."""
     units: dict[str, str] = {}
     notes = []
     for channel in channels:
-        found: dict[str, str] = {}
+        found: dict[str, tuple[str, str]] = {}
         for one in recordings:
             if channel in one.units:
-                found.setdefault(one.units[channel], one.name)
+                found.setdefault(_plain(one.units[channel]), (one.units[channel], one.name))
         if len(found) == 1:
-            units[channel] = next(iter(found))
+            ((units[channel], _),) = found.values()
         elif found:
-            said = listed([f"{unit} in {name}" for unit, name in found.items()])
+            said = listed([f"{unit} in {name}" for unit, name in found.values()])
             notes.append(f"{channel} is in units that differ by file, {said}: bring all files to one unit.")
     return units, notes
 
@@ -42,3 +77,8 @@ def joined_units(units: Sequence[Mapping[str, str]]) -> dict[str, str]:
     """By channel, its units in several files, each once."""
     names = dict.fromkeys(name for each in units for name in each)
     return {name: ", ".join(dict.fromkeys(each[name] for each in units if name in each)) for name in names}
+
+
+def _plain(unit: str) -> str:
+    """A unit without what it may be spelled with or without: 'm/s²', 'm/s^2' and 'm / s2' are one."""
+    return unicodedata.normalize("NFKC", unit).replace("^", "").replace(" ", "")

@@ -15,7 +15,7 @@ import numpy as np
 from micro.config import FilesData
 from micro.datasets import cells as cell
 from micro.datasets import clock, precision, store
-from micro.datasets.channel_units import units_below
+from micro.datasets.channel_units import units_below, units_beside
 from micro.datasets.contents import Chosen, Contents, EmptyFile, Rows, choose, narrowed
 from micro.datasets.delimited_advice import (
     Above,
@@ -72,7 +72,8 @@ def read_delimited(path: Path, config: FilesData, settled: Sequence[str] = ()) -
         gathered.add(part, block, chosen, config)
     if not gathered.count:
         raise EmptyFile(f"{path} has a header and no rows" if config.header else f"{path} is empty")
-    return replace(gathered.contents(chosen, names), units=units_below(chosen.names, chosen.channels, units))
+    named = units_below(chosen.names, chosen.channels, units) or units_beside(path, chosen.names)
+    return replace(gathered.contents(chosen, names), units=named)
 
 
 @dataclass

@@ -20,6 +20,7 @@ from micro.config import (
     TableData,
 )
 from micro.datasets import table
+from micro.datasets.channel_units import other_units
 from micro.datasets.filtered import filtered
 from micro.datasets.find import short_names
 from micro.datasets.missing import missing_notes
@@ -224,7 +225,7 @@ def read_to_score(run_folder: str | Path, files: Sequence[str | Path], *, channe
     views = Views(features)
     off = Standing(views, detector_limits(config.detect.off_rms, tuple(found), config.features, features))
     scalings = file_scalings(recordings, features, views, off) if tables.scaling == "per_file" else {}
-    notes = (*notes, *joined.notes, *missing_notes(recordings, features))
+    notes = (*notes, *joined.notes, *missing_notes(recordings, features), *other_units(recordings, report.data.units))
     return ToScore(folder, report, config, paths, tables, tuple(found), recordings, features, scalings, notes)
 
 
