@@ -9,8 +9,8 @@ import pytest
 from support import invoke
 
 import micro
-from micro.monitoring.lines import excerpt
 from micro.monitoring.log import read_log
+from micro.support.wording import excerpt
 
 UNIT = 0.25
 STAMPS = (

@@ -107,7 +107,7 @@ def test_a_run_says_so_a_search_learns_from_them_and_other_tasks_refuse(tmp_path
     plain = parse_config(raw, tmp_path).model_dump(mode="json")
     windows = tmp_path / "search" / "own"
     assert prepare_windows(plain, str(windows))["teacher_score"] > 0
-    tried = try_candidate(plain, str(windows), {"flash": 16384, "ram": None, "macs": None}, "tflm", 3)
+    tried = try_candidate(plain, str(windows), {"flash": 16384, "ram": None, "macs": None}, "static", 3)
     assert tried["state"] == "done"
     labels = np.load(windows / "train_y.npy")
     about = json.loads((windows / "about.json").read_text())

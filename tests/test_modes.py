@@ -82,9 +82,10 @@ def firmware_of(name):
     return replace(firmware, decider=with_modes(firmware.decider, ranges, levels, clear_threshold=0.9))
 
 
-def samples_of(firmware, seed, count=4000):
+def samples_of(firmware, seed, count=4000, longer=1):
     rng = np.random.default_rng(seed)
-    samples = rng.normal(0, 1, (count, 2)) * rng.uniform(0.2, 3, count // 200).repeat(200)[:, None]
+    stays = 200 * longer
+    samples = rng.normal(0, 1, (count, 2)) * rng.uniform(0.2, 3, count // stays).repeat(stays)[:, None]
     return np.clip(samples, -7.9, 7.9).astype(np.float32)
 
 
@@ -118,6 +119,14 @@ def speeds_of(seed, count=4000):
         parts.append(rng.choice(levels) + noise * rng.normal(size=length))
         total += length
     return np.concatenate(parts)[:count]
+
+
+def signals_of(firmware, seed):
+    """Samples and speeds that stay for several windows, however many samples these take."""
+    longer = -(-firmware.front_end.sensor_window // 64)
+    speeds = speeds_of(seed)
+    samples = samples_of(firmware, seed, longer * len(speeds), longer)
+    return samples, speeds.repeat(longer)
 
 
 def parts_of(firmware):
@@ -169,7 +178,7 @@ def test_c_decides_as_python_while_the_speed_changes(built, name):
     firmware, program = built[name]
     seen = set()
     for seed in range(6):
-        samples, speeds = samples_of(firmware, seed), speeds_of(seed)
+        samples, speeds = signals_of(firmware, seed)
         if name in FIXED_ONES:
             speeds = np.nan_to_num(speeds, nan=-1e12)
         found = in_c(program, firmware, samples, speeds, parameters_of(*parts_of(firmware)).to_bytes())
@@ -195,7 +204,7 @@ def test_a_machine_is_off_by_its_samples_or_by_its_speed_and_faults_come_first(n
     firmware = replace(firmware, decider=replace(firmware.decider, off_rms=limits))
     program, seen = program_of(firmware, tmp_path), set()
     for seed in range(6):
-        samples, speeds = samples_of(firmware, seed), speeds_of(seed)
+        samples, speeds = signals_of(firmware, seed)
         if name in FIXED_ONES:
             speeds = np.nan_to_num(speeds, nan=-1e12)
         else:

@@ -286,7 +286,7 @@ def test_a_search_computes_once_what_its_candidates_learn(tmp_path):
     teacher = train_teacher(config, data, config.seed, lambda losses: None).model
     np.testing.assert_allclose(taught[0], cross_fitted(teacher, data, sets_of_folds(config, data)).outputs, atol=1e-5)
     budget = {"flash": 16384, "ram": None, "macs": None}
-    result = try_candidate({**raw, "features": {**raw["features"], "bands": 8}}, other, budget, "tflm", 3)
+    result = try_candidate({**raw, "features": {**raw["features"], "bands": 8}}, other, budget, "static", 3)
     assert result["state"] == "done"
 
 

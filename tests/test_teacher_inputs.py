@@ -314,7 +314,7 @@ def test_detectors_of_other_inputs_teach_a_search_and_are_not_judged_by_it(tmp_p
     found = prepare_windows(raw, str(tmp_path / "windows" / "own"))
     assert found == {"teacher_score": None}
     result = try_candidate(
-        raw, str(tmp_path / "windows" / "own"), {"flash": 8192, "ram": None, "macs": None}, "tflm", 3
+        raw, str(tmp_path / "windows" / "own"), {"flash": 8192, "ram": None, "macs": None}, "static", 3
     )
     assert result["state"] == "done"
     assert 0 < result["score"] <= 1

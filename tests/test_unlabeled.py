@@ -260,5 +260,5 @@ def test_a_search_learns_what_the_teacher_gives_for_them(tmp_path, task):
     teacher = keras.saving.load_model(place / "teacher.keras")
     given = recorded.targets(np.arange(len(x)))["outputs"]
     np.testing.assert_allclose(given, teacher.predict(x, verbose=0), atol=1e-4)
-    tried = try_candidate(raw, str(place), {"flash": 16384, "ram": None, "macs": None}, "tflm", 3)
+    tried = try_candidate(raw, str(place), {"flash": 16384, "ram": None, "macs": None}, "static", 3)
     assert (tried["state"], tried["score"] <= 1) == ("done", True)

@@ -158,8 +158,8 @@ def operator(
 
 def refusal(op: Op, graph: Graph, problem: str) -> ConversionError:
     """An error that names the operator and its output."""
-    name = graph.tensors[op.outputs[0]].name if op.outputs and op.outputs[0] >= 0 else ""
-    return ConversionError(f"operator {op.index} ({op.name}, {name!r}) {problem}")
+    name = graph.tensors[op.outputs[0]].quoted if op.outputs and op.outputs[0] >= 0 else "''"
+    return ConversionError(f"operator {op.index} ({op.name}, {name}) {problem}")
 
 
 def tensors_of(op: Op, graph: Graph) -> tuple[list[Tensor | None], Tensor]:

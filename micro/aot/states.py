@@ -34,7 +34,7 @@ def states_of(graph: Graph) -> tuple[State, ...]:
         raise ConversionError("damaged .tflite: two operators keep their state in one tensor")
     for index in (*graph.inputs, *graph.outputs):
         if graph.tensors[index].dtype == HANDLE:
-            raise ConversionError(f"{graph.tensors[index].name!r} is a variable; static C takes and gives values")
+            raise ConversionError(f"{graph.tensors[index].quoted} is a variable; static C takes and gives values")
     own = tuple(_own(op, graph.tensors[index]) for op, index in kept)
     return own + tuple(_variable(name, handles, graph) for name, handles in _variables(graph).items())
 

@@ -39,15 +39,15 @@ def require_valid(graph: Graph) -> None:
         if tensor.dtype not in BYTES or (tensor.dtype == "int8" and tensor.quantization is None):
             kind = "int8 without a scale and a zero point" if tensor.dtype == "int8" else tensor.dtype
             raise ConversionError(
-                f"{tensor.name!r} is {kind}; inputs and outputs of static C are int8 with a scale, int16, int32 or bool"
+                f"{tensor.quoted} is {kind}; inputs and outputs of static C are int8 with a scale, int16, int32 or bool"
             )
     for index in graph.outputs:
         if index not in made:
-            raise ModelError(f"damaged .tflite: output {graph.tensors[index].name!r} is computed by no operator")
+            raise ModelError(f"damaged .tflite: output {graph.tensors[index].quoted} is computed by no operator")
 
 
 def _require_tensor(tensor: Tensor) -> None:
-    what = f"damaged .tflite: tensor {tensor.index} ({tensor.name!r})"
+    what = f"damaged .tflite: tensor {tensor.index} ({tensor.quoted})"
     if len(tensor.shape) > MOST_AXES or min(tensor.shape, default=1) < 1 or tensor.size > MOST_VALUES:
         raise ModelError(f"{what} has shape {list(tensor.shape)}")
     known = tensor.dtype in WIDTHS or tensor.dtype == "int4"
@@ -74,13 +74,13 @@ def _require_connections(op: Op, graph: Graph, made: set[int]) -> None:
         kept = index >= 0 and (graph.tensors[index].data is not None or _is_state(op, graph, place))
         if index >= 0 and index not in made and not kept:
             if graph.tensors[index].variable:
-                name = graph.tensors[index].name
+                name = graph.tensors[index].quoted
                 raise refusal(
                     op,
                     graph,
-                    f"goes on from its last inference by {name!r}; static C takes states of SVDF, LSTM and variables alone",
+                    f"goes on from its last inference by {name}; static C takes states of SVDF, LSTM and variables alone",
                 )
-            raise refusal(op, graph, f"takes {graph.tensors[index].name!r}, which nothing before it makes")
+            raise refusal(op, graph, f"takes {graph.tensors[index].quoted}, which nothing before it makes")
     fewest, most = operator.outputs
     if not fewest <= len(op.outputs) <= most or min(op.outputs, default=0) < 0:
         raise refusal(op, graph, f"has {len(op.outputs)} outputs")

@@ -171,7 +171,7 @@ class Converted:
         for array, index in zip(arrays, graph.inputs):
             tensor = graph.tensors[index]
             if array.dtype != tensor.dtype:
-                raise ValueError(f"x: input {tensor.name!r} takes {tensor.dtype}, got {array.dtype}; see quantize")
+                raise ValueError(f"x: input {tensor.quoted} takes {tensor.dtype}, got {array.dtype}; see quantize")
         return self.outputs_in.packed(self._run(quantize_inputs(graph, given(arrays))))
 
     def dequantize(self, y: Any) -> Any:

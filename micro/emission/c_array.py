@@ -171,7 +171,7 @@ def _sides(graph: Graph, indices: Sequence[int], what: str) -> list[dict[str, An
 def _side(tensor: Tensor, what: str, several: bool) -> dict[str, Any]:
     if tensor.dtype not in ("int8", "int16") or tensor.quantization is None:
         raise ModelError(
-            f"{what} {tensor.name!r} is {tensor.dtype}, not quantized int8 or int16; convert the model first"
+            f"{what} {tensor.quoted} is {tensor.dtype}, not quantized int8 or int16; convert the model first"
         )
     return {
         "key": what.upper(),

@@ -149,7 +149,7 @@ def _sides(graph: Graph) -> tuple[Tensor, Tensor]:
         tensor = graph.tensors[indices[0]]
         if tensor.dtype != "int8" or tensor.quantization is None:
             raise ConversionError(
-                f"{what} {tensor.name!r} is {tensor.dtype}; the benchmark's models have int8 with a scale"
+                f"{what} {tensor.quoted} is {tensor.dtype}; the benchmark's models have int8 with a scale"
             )
     return graph.tensors[graph.inputs[0]], graph.tensors[graph.outputs[0]]
 

@@ -100,5 +100,5 @@ def _require_int8(tflite: TfliteLike) -> None:
     for index in (*graph.inputs, *graph.outputs):
         if graph.tensors[index].dtype != "int8":
             raise ConversionError(
-                f"{graph.tensors[index].name!r} is {graph.tensors[index].dtype}; a project takes int8 in and out"
+                f"{graph.tensors[index].quoted} is {graph.tensors[index].dtype}; a project takes int8 in and out"
             )

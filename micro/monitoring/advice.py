@@ -11,8 +11,7 @@ import numpy as np
 from micro.detection.drift import PSI_MUCH, PSI_SOME, DriftCheck
 from micro.detection.permutation import Shift, smallest_p
 from micro.detection.threshold import Threshold
-from micro.monitoring.lines import excerpt
-from micro.support.wording import are, counted
+from micro.support.wording import are, counted, excerpt
 
 Advice = Literal["steady", "recalibrate", "retrain", "doubtful"]
 # A threshold may move by this factor, in all recalibrations together, and the student still distinguishes faults; beyond

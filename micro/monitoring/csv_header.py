@@ -10,7 +10,7 @@ from pathlib import Path
 
 from micro.errors import DataError
 from micro.monitoring import values
-from micro.monitoring.lines import excerpt
+from micro.support.wording import excerpt
 
 SEPARATORS = (",", ";", "\t", "|")
 # What serial terminals put before a line: a time, with or without brackets and date, and what separates it from the line.

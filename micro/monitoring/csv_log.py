@@ -12,7 +12,8 @@ from micro.errors import DataError
 from micro.monitoring import values
 from micro.monitoring.csv_header import SEPARATORS, Header, check_same, header_of, split
 from micro.monitoring.csv_table import Table, row_of, table_of
-from micro.monitoring.lines import Block, Rows, Skipped, excerpt
+from micro.monitoring.lines import Block, Rows, Skipped
+from micro.support.wording import excerpt
 
 # Lines that are no rows and wait for the next one: if that is a header, they are what a restart prints.
 MOST_WAITING = 1000

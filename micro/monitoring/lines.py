@@ -99,8 +99,3 @@ def _checked(path: Path, first: int, lines: list[str], cut: bool) -> Block:
         number = first + next(place for place, line in enumerate(lines) if len(line) > LONGEST)
         raise DataError(f"{path}, row {number} has more than {LONGEST:,} characters; it is not a row of a log")
     return Block(first, [line.strip(PADDING) for line in lines], cut)
-
-
-def excerpt(text: str, most: int = 60) -> str:
-    """A line as an error shows it: quoted, and cut to a length that helps."""
-    return repr(text if len(text) <= most else f"{text[: most - 3]}...")

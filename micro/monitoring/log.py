@@ -16,11 +16,11 @@ from micro.errors import DataError
 from micro.monitoring.csv_log import csv_rows
 from micro.monitoring.gathered import Gathered, gather
 from micro.monitoring.json_log import json_rows
-from micro.monitoring.lines import Block, Rows, Skipped, blocks, excerpt
+from micro.monitoring.lines import Block, Rows, Skipped, blocks
 from micro.monitoring.logged_modes import GatheredModes, LoggedModes
 from micro.monitoring.sessions import Session, joined_starts, kept_sessions
 from micro.monitoring.statuses import chosen, left_out_notes
-from micro.support.wording import counted, was
+from micro.support.wording import counted, excerpt, was
 
 # Lines other than rows of which the text is kept, and how a device's self-test begins its own.
 MOST_SKIPPED, SELF_TEST = 100, "self-test:"

@@ -12,8 +12,9 @@ import numpy as np
 
 from micro.errors import DataError
 from micro.monitoring.gathered import Gathered, gather
-from micro.monitoring.lines import Rows, excerpt
+from micro.monitoring.lines import Rows
 from micro.monitoring.statuses import chosen, without_faultless
+from micro.support.wording import excerpt
 
 # In place of a mode: rows without a score, whose mode a device does not tell.
 NO_MODE = -1

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from micro.errors import DataError
-from micro.monitoring.lines import Rows, excerpt
+from micro.monitoring.lines import Rows
+from micro.support.wording import excerpt
 
 _WHOLE = re.compile(r"[0-9]{1,15}(\.0+)?")
 

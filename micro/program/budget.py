@@ -7,6 +7,7 @@ from typing import get_args
 
 from micro.program.size import KERNEL_NAMES, Kernels, Model, Program, program_of
 from micro.support.notebook import table
+from micro.support.wording import excerpt
 from micro.targets.boards import Board, board_of
 from micro.targets.cores import Core, Runtime, core_of
 from micro.targets.timing import Timing, timing
@@ -329,7 +330,7 @@ def _ram_sentence(model: Model, program: Program, budget: int) -> str:
 
 def _short(name: str) -> str:
     """The first part of a tensor's name: the converter appends the names of everything fused into it."""
-    return repr(name.split(";")[0])
+    return excerpt(name.split(";")[0])
 
 
 def _bytes(budget: str | int | None, what: str) -> int | None:

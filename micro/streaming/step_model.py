@@ -81,7 +81,7 @@ def _require(graph: Graph, hop: int) -> None:
     first = graph.tensors[graph.inputs[0]]
     if len(first.shape) < 3 or first.shape[0] != 1:
         raise ConversionError(
-            f"input {first.name!r} has shape {list(first.shape)}; a window of samples is (1, time, channels)"
+            f"input {first.quoted} has shape {list(first.shape)}; a window of samples is (1, time, channels)"
         )
     for op in graph.ops:
         if op.name in ("VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE", "SVDF"):
@@ -91,7 +91,7 @@ def _require(graph: Graph, hop: int) -> None:
         for tensor in (graph.tensors[i] for i in op.outputs):
             if tensor.dtype.startswith("float"):
                 raise ConversionError(
-                    f"{tensor.name!r} is {tensor.dtype}; only an int8 model can be streamed: see micro.convert"
+                    f"{tensor.quoted} is {tensor.dtype}; only an int8 model can be streamed: see micro.convert"
                 )
     if isinstance(hop, bool) or not isinstance(hop, int) or not 1 <= hop <= first.shape[1]:
         raise ValueError(f"hop must be an integer from 1 to the window of {first.shape[1]} samples, got {hop!r}")

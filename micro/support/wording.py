@@ -13,6 +13,11 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
+def excerpt(text: str, most: int = 60) -> str:
+    """A text of a file as an error shows it: quoted, in one line, and cut to a length that helps."""
+    return repr(text if len(text) <= most else f"{text[: most - 3]}...")
+
+
 def was(count: int) -> str:
     """The verb of a count: '1 of 11 files was left out', '2 of 11 files were'."""
     return "was" if count == 1 else "were"

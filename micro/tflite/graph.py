@@ -13,6 +13,8 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from micro.errors import ModelError
+from micro.support.wording import excerpt
+from micro.tflite.axes import require_axes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,19 +30,11 @@ class HasContent(Protocol):
 
 # No tensor of a real model has more axes.
 MOST_AXES = 16
+# Characters that the name of a custom operator may have: it stands in reports and errors.
+MOST_LETTERS = 100
 # Tables of a flatbuffer may overlap, so a small file can pretend to be far larger. Reading stops at this multiple of the file's
 # bytes; more than 1, since writers share equal names and vectors.
 MOST_SHARED = 4
-# Operators that multiply and accumulate: how many axes the tensors have that their MACs are computed from, by position among
-# the inputs (-1: the output; None: any number).
-COUNTED: dict[str, dict[int, int | None]] = {
-    "CONV_2D": {1: 4, -1: None},
-    "DEPTHWISE_CONV_2D": {1: 4, -1: None},
-    "TRANSPOSE_CONV": {1: 4, 2: 4, -1: None},
-    "FULLY_CONNECTED": {1: None, -1: None},
-    "BATCH_MATMUL": {0: None, -1: None},
-    "UNIDIRECTIONAL_SEQUENCE_LSTM": {0: None, -1: None},
-}
 
 # Tables of options that are not named as their operators.
 OPTIONS = {
@@ -81,6 +75,11 @@ class Tensor:
     def size(self) -> int:
         """Number of elements."""
         return math.prod(self.shape)
+
+    @property
+    def quoted(self) -> str:
+        """Its name as errors show it, in one line and not long, whatever the file holds."""
+        return excerpt(self.name)
 
 
 @dataclass(frozen=True)
@@ -241,6 +240,8 @@ class _Reader:
         if builtin != "CUSTOM":
             return builtin
         name = (code.CustomCode() or b"").decode(errors="replace")
+        if len(name) > MOST_LETTERS or not name.isprintable():
+            raise ModelError(f"damaged .tflite: a custom operator is named {excerpt(name)}")
         # A custom operator may call itself anything, CONV_2D too.
         return f"CUSTOM {name}".rstrip() if not name or name in self.op_names.values() else name
 
@@ -262,7 +263,7 @@ class _Reader:
             for array in (operator.InputsAsNumpy(), operator.OutputsAsNumpy())
         )
         made = Op(index, name, inputs, outputs, self.options(operator, name))
-        _require_counted(made, tensors)
+        require_axes(made, tensors)
         return made
 
     def options(self, operator: schema.Operator, name: str) -> dict[str, Any]:
@@ -296,18 +297,17 @@ class _Reader:
         # Names are optional in the format.
         name = (tensor.Name() or b"").decode(errors="replace") or f"tensor {index}"
         self.bounded(len(name), "characters of names")
+        what = f"tensor {index} ({excerpt(name)})"
         if min(shape, default=0) < -1:
-            raise ModelError(f"damaged .tflite: tensor {index} ({name!r}) has shape {list(shape)}")
+            raise ModelError(f"damaged .tflite: {what} has shape {list(shape)}")
         if -1 in shape:
             raise ModelError(
-                f"tensor {index} ({name!r}) has the open shape {list(shape)}; on a microcontroller every size is fixed: "
-                "convert with a batch of 1"
+                f"{what} has the open shape {list(shape)}; on a microcontroller every size is fixed: convert with a batch of 1"
             )
         data = self.data(tensor.Buffer())
         if data is not None and tensor.IsVariable():
             raise ModelError(
-                f"damaged .tflite: tensor {index} ({name!r}) holds a constant and is variable at once; TFLite Micro would "
-                "set it to 0 at the start"
+                f"damaged .tflite: {what} holds a constant and is variable at once; TFLite Micro would set it to 0 at the start"
             )
         quantization = self.quantization(tensor.Quantization())
         kind, variable = self.types[tensor.Type()], bool(tensor.IsVariable())
@@ -335,18 +335,6 @@ class _Reader:
             filled = number and buffer.DataLength()
             self.buffers[number] = buffer.DataAsNumpy().tobytes() if filled else None
         return self.buffers[number]
-
-
-def _require_counted(op: Op, tensors: tuple[Tensor, ...]) -> None:
-    """Refuse an operator whose multiply-accumulates cannot be counted, for want of tensors or their axes."""
-    for place, axes in COUNTED.get(op.name, {}).items():
-        side, number = (op.outputs, 0) if place < 0 else (op.inputs, place)
-        what = f"damaged .tflite: operator {op.index} ({op.name})"
-        if len(side) <= number or side[number] < 0:
-            raise ModelError(f"{what} lacks its {'output' if place < 0 else f'input {place}'}")
-        shape = tensors[side[number]].shape
-        if axes is not None and len(shape) != axes:
-            raise ModelError(f"{what} has {len(shape)} axes in {tensors[side[number]].name!r}, where {axes} are right")
 
 
 def _enum_names(enum: type) -> dict[int, str]:

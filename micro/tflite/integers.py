@@ -50,7 +50,7 @@ def random_inputs(graph: Graph, count: int, seed: int) -> list[np.ndarray]:
     for index in graph.inputs:
         tensor = graph.tensors[index]
         if tensor.dtype not in INTEGERS:
-            raise ModelError(f"input {tensor.name!r} is {tensor.dtype}; random inputs need an integer model")
+            raise ModelError(f"input {tensor.quoted} is {tensor.dtype}; random inputs need an integer model")
         info = np.iinfo(tensor.dtype)
         inputs.append(rng.integers(info.min, info.max + 1, (count, *tensor.shape), tensor.dtype))
     return inputs
@@ -87,7 +87,7 @@ def quantized(values: np.ndarray, tensor: Tensor) -> np.ndarray:
         return values.astype(tensor.dtype)
     scale = tensor.quantization.scale[0]
     if not (math.isfinite(scale) and scale > 0):
-        raise ModelError(f"input {tensor.name!r} has the scale {scale}; a scale is a positive number")
+        raise ModelError(f"input {tensor.quoted} has the scale {scale}; a scale is a positive number")
     info = np.iinfo(tensor.dtype)
     steps = np.round(values / scale) + tensor.quantization.zero_point[0]
     return np.clip(steps, info.min, info.max).astype(tensor.dtype)

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from micro.errors import InterpreterError, ModelError
+from micro.support.wording import excerpt
 from micro.tflite.cost import bytes_of, layer_costs, work_of
 from micro.tflite.graph import Graph, TfliteLike, content_of, read
 from micro.tflite.integers import Samples, dequantize, quantize_inputs, random_inputs
@@ -79,8 +80,8 @@ def require_runnable(graph: Graph) -> None:
     for layer in layer_costs(graph):
         if layer.held_bytes > MOST_HELD:
             raise InterpreterError(
-                f"operator {layer.index} ({layer.op}, {layer.name!r}) holds {layer.held_bytes:,} bytes of activations at "
-                f"once, more than any microcontroller: the limit is {MOST_HELD:,}"
+                f"operator {layer.index} ({layer.op}, {excerpt(layer.name)}) holds {layer.held_bytes:,} bytes of activations "
+                f"at once, more than any microcontroller: the limit is {MOST_HELD:,}"
             )
     held = sum(bytes_of(graph.tensors[i]) for i in {*graph.inputs, *graph.outputs})
     work = sum(work_of(op, graph.tensors) for op in graph.ops)

@@ -131,7 +131,7 @@ def verify(
         if graph.tensors[index].dtype not in INTEGERS:
             tensor = graph.tensors[index]
             raise ModelError(
-                f"output {tensor.name!r} is {tensor.dtype}; outputs must be integers, since differences are counted in LSB"
+                f"output {tensor.quoted} is {tensor.dtype}; outputs must be integers, since differences are counted in LSB"
             )
     if isinstance(samples, Mapping):
         samples = _by_name(graph, samples)

@@ -132,7 +132,7 @@ def _states(op: Op, graph: Graph, units: int, output: tuple[float, int]) -> tupl
         return hidden, cells, power - 1
     for state, start in ((hidden, output[1]), (cells, 0)):
         if not _starts_at(state, start, graph):
-            raise refusal(op, graph, f"starts from states in {state.name!r} that are not 0")
+            raise refusal(op, graph, f"starts from states in {state.quoted} that are not 0")
     return 0, cells, power - 1
 
 

@@ -99,5 +99,5 @@ def _require_handle(op: Op, graph: Graph) -> None:
 def _scale(tensor: Tensor, op: Op, graph: Graph) -> float:
     """The one scale of a symmetric tensor."""
     if tensor.quantization is None or len(tensor.quantization.scale) != 1 or any(tensor.quantization.zero_point):
-        raise refusal(op, graph, f"has {tensor.name!r} without one scale, or with a zero point")
+        raise refusal(op, graph, f"has {tensor.quoted} without one scale, or with a zero point")
     return tensor.quantization.scale[0]
