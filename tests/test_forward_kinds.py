@@ -4,6 +4,7 @@ import csv
 import shutil
 import subprocess
 from contextlib import nullcontext
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -27,7 +28,13 @@ from micro.runs.device import judge
 from micro.signal import JoinedFrontEnd
 from micro.signal.joined_frames import arrivals_of
 
-made_of = cache(firmwares)
+
+@cache
+def made_of():
+    """One firmware of each kind; a sensor that is described on the device forwards nothing, and is that of training here."""
+    return {name: replace(firmware, sensor_channels=None) for name, firmware in firmwares().items()}
+
+
 # With operating modes nothing is forwarded.
 KINDS = [name for name, firmware in made_of().items() if getattr(firmware.decider, "modes", None) is None]
 JOINED = [name for name in KINDS if isinstance(made_of()[name].front_end, JoinedFrontEnd)]
