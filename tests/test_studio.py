@@ -388,6 +388,17 @@ def test_the_delay_until_a_fault_is_found_leaves_out_the_time_without_scores(stu
     assert found["delay"][found["thresholds"].index(found["now"])] == pytest.approx(later)
 
 
+@pytest.mark.parametrize("lowest", [0.0, -3.0])
+def test_thresholds_below_0_are_offered_only_where_scores_lie_there(studio, tmp_path, lowest):
+    report = json.loads((studio.folder / "runs/rig/report.json").read_text())
+    scores = np.linspace(lowest, 2, 200) * report["threshold"]
+    (tmp_path / "calibration.csv").write_text(
+        "".join(f"{row}\n" for row in ("session,score", *(f"a,{s}" for s in scores)))
+    )
+    found = threshold.moved(tmp_path, report, [])["thresholds"]
+    assert (found[0] >= 0) == (lowest >= 0)
+
+
 def test_false_alarms_a_day_are_counted_across_no_stop_of_the_machine(studio, tmp_path):
     report = json.loads((studio.folder / "runs/rig/report.json").read_text())
     hits = report["detector"]["min_hits"]

@@ -91,7 +91,9 @@ def moved(folder: Path, report: Mapping[str, Any], scored: Sequence[Mapping[str,
     every = np.concatenate([*sessions, *(each.scores for each in faulty)])
     low, high = float(np.quantile(every, 0.01)), float(np.quantile(every, 0.99))
     spread = max(high - low, abs(now) * 0.5, 1e-9)
-    values = np.unique(np.append(np.linspace(min(low, now - 0.5 * spread), max(high, now + 0.5 * spread), STEPS), now))
+    # Most scores are distances or errors: a threshold below 0 is for those that are not.
+    least = min(low, now - 0.5 * spread) if every.min() < 0 else max(0.0, min(low, now - 0.5 * spread))
+    values = np.unique(np.append(np.linspace(least, max(high, now + 0.5 * spread), STEPS), now))
     windows = sum(map(len, sessions))
     seconds = None if counting.hop_seconds is None else windows * counting.hop_seconds
     rows = [_at(float(value), sessions, stops, faulty, counting, seconds) for value in values]
