@@ -12,6 +12,7 @@ from support import ARENAS, invoke
 
 import micro
 from micro.cli.runs import JOBS
+from micro.cli.terminal import progress
 from micro.config import load_config
 
 
@@ -123,3 +124,24 @@ def test_debug_shows_the_traceback(tmp_path):
     result = invoke("--debug", "inspect", tmp_path / "none.tflite")
     assert result.exception is not None
     assert not isinstance(result.exception, SystemExit)
+
+
+def test_long_commands_tell_the_time_that_is_left_once_a_tenth_is_done(monkeypatch, capsys):
+    now = iter([0.0, 4.0, 20.0, 22.0, 100.0])
+    monkeypatch.setattr("micro.cli.terminal.time.monotonic", lambda: next(now))
+    with progress(enabled=True) as tell:
+        for stage, fraction in (
+            ("teacher", 0.1),
+            ("own student", 0.3),
+            ("4 of 8", 0.5),
+            ("again", 0.15),
+            ("page", 1.0),
+        ):
+            tell(stage, fraction)
+    assert capsys.readouterr().err.splitlines() == [
+        " 10%  teacher",
+        " 30%  own student",
+        " 50%  4 of 8; about 25 s left",
+        " 15%  again",
+        "100%  page",
+    ]

@@ -6,6 +6,7 @@ import json
 import math
 import shlex
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,7 +23,7 @@ from micro.cli.report_tables import (
     recipes_table,
     stages_table,
 )
-from micro.support.wording import counted
+from micro.support.wording import about, counted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from micro.runs.run_report import RunReport
     from micro.tflite.graph import Tensor
 
+# What must be done, and the seconds that must have passed, before the time that is left is told.
+LEAST_DONE, LEAST_SECONDS = 0.1, 10.0
 # Exit code of --strict.
 UNUSABLE = 3
 as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
@@ -64,7 +67,8 @@ def table_console(width: int) -> Console:
 
 @contextmanager
 def progress(enabled: bool) -> Iterator[Callable[[str, float], None]]:
-    """A progress bar on a terminal, a line per stage elsewhere, nothing if not enabled."""
+    """A progress bar on a terminal, a line per stage elsewhere, nothing if not enabled; both with the time that is left."""
+    left = _time_left()
     if not enabled:
         yield lambda stage, fraction: None
     elif sys.stderr.isatty():
@@ -76,15 +80,16 @@ def progress(enabled: bool) -> Iterator[Callable[[str, float], None]]:
             BarColumn(),
             TextColumn("{task.percentage:>3.0f} %"),
             TimeElapsedColumn(),
+            TextColumn("{task.fields[left]}"),
         )
         with Progress(*columns, console=Console(stderr=True)) as bar:
-            task = bar.add_task("", total=1.0)
+            task = bar.add_task("", total=1.0, left="")
 
             def show(stage: str, fraction: float) -> None:
                 if stage.startswith(("failed: ", "takes ")):
                     bar.console.print(stage, markup=False, highlight=False)  # stays above the bar
                 else:
-                    bar.update(task, description=stage, completed=fraction)
+                    bar.update(task, description=stage, completed=fraction, left=left(fraction))
 
             yield show
     else:
@@ -93,9 +98,27 @@ def progress(enabled: bool) -> Iterator[Callable[[str, float], None]]:
         def line(stage: str, fraction: float) -> None:
             if stage not in shown[-1:]:
                 shown.append(stage)
-                click.echo(f"{fraction:4.0%}  {stage}", err=True)
+                rest = left(fraction)
+                click.echo(f"{fraction:4.0%}  {stage}{'; ' if rest else ''}{rest}", err=True)
 
         yield line
+
+
+def _time_left() -> Callable[[float], str]:
+    """What gives 'about 3 min left' for the fraction that is done, by the time that it took since the first one; '' before a
+    tenth and ten seconds have passed, as the first steps say little, and at the end."""
+    begun: list[tuple[float, float]] = []
+
+    def left(fraction: float) -> str:
+        now = time.monotonic()
+        if not begun:
+            begun.append((fraction, now))
+        done, took = fraction - begun[0][0], now - begun[0][1]
+        if done < LEAST_DONE or took < LEAST_SECONDS or fraction >= 1:
+            return ""
+        return f"about {about(took * (1 - fraction) / done)} left"
+
+    return left
 
 
 def print_report(report: RunReport, out: str) -> None:
