@@ -205,6 +205,7 @@ def test_a_run_takes_the_microphone_where_its_sound_has_counts_of_16_bits(tmp_pa
 @pytest.mark.slow
 def test_a_run_scores_what_the_microphone_records(browser, tmp_path):
     studio = tmp_path / "studio"
+    browser.get_log("browser")  # of other tests
     with serving(studio) as client:
         client.enter()
         name = client.post("/api/recordings", {"name": "fan"})["name"]
