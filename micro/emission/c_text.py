@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -70,12 +69,17 @@ def array_text(content: bytes, width: int = 12) -> str:
 
 def float_text(value: float) -> str:
     """A C float literal that reads back as the same float32; ValueError for what float32 does not hold."""
+    return float_texts(np.array([value]))[0]
+
+
+def float_texts(values: np.ndarray) -> list[str]:
+    """As `float_text`, of many numbers at once."""
     with np.errstate(over="ignore"):
-        single = np.float32(value)
-    if not math.isfinite(single):
-        raise ValueError(f"a C constant must be finite as float32, got {value}")
-    text = np.format_float_scientific(single, unique=True, trim="0", exp_digits=2)
-    return f"{text}f"
+        singles = values.astype(np.float32)
+    finite = np.isfinite(singles)
+    if not finite.all():
+        raise ValueError(f"a C constant must be finite as float32, got {values[~finite][0]}")
+    return [f"{np.format_float_scientific(one, unique=True, trim='0', exp_digits=2)}f" for one in singles]
 
 
 @dataclass(frozen=True)
@@ -91,7 +95,7 @@ class CArray:
 def c_array(kind: str, name: str, values: npt.ArrayLike) -> CArray:
     """Values as a constant array of C of type `kind`, such as 'int8_t' or 'float'."""
     flat = np.asarray(values).reshape(-1)
-    texts = [float_text(float(value)) if kind == "float" else str(int(value)) for value in flat]
+    texts = float_texts(flat) if kind == "float" else [str(int(value)) for value in flat]
     texts = ["INT32_MIN" if text == str(-(2**31)) else text for text in texts]
     width = 6 if kind == "float" else 8
     rows = tuple(", ".join(texts[start : start + width]) for start in range(0, len(texts), width))
