@@ -328,6 +328,27 @@ def test_a_new_kind_of_fault_beside_files_that_the_config_knows_is_labeled_by_it
     assert truth(known, Labeling(healthy=("Normal/*",), normal=("fine",))) == {**known, "Normal/1.csv": "fine"}
 
 
+def test_the_config_s_own_folder_of_healthy_files_leaves_others_to_faults_whatever_it_is_called(tmp_path):
+    for name in ("neu/gut/1.csv", "neu/zahn/2.csv", "neu/gut2/3.csv"):
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
+        (tmp_path / name).write_text("a\n1\n")
+    text = 'job = "table"\n[data]\nfolder = "x"\nfiles = ["*/*.csv"]\nhealthy_files = ["PATTERN"]\nsample_rate = 10.0\n'
+    text += '[features]\nkind = "statistics"\nwindow = 16\nhop = 16\n[teacher]\nsizes = [4]\n[student]\nsizes = [4]\n'
+    found = {}
+    for pattern in ("gut/*", "*/*1.csv"):
+        (tmp_path / "c.toml").write_text(text.replace("PATTERN", pattern))
+        config = load_config(tmp_path / "c.toml")
+        paths = {path.name: path for path in sorted((tmp_path / "neu").rglob("*.csv"))}
+        given = ToScore(tmp_path, None, config, paths, config.data, ("a",), [], None, {}, ())
+        try:
+            stretches = truth_of(given, Labeling(), detects=True).stretches
+            found[pattern] = {name: its[0].label for name, its in stretches.items()}
+        except DataError as error:
+            found[pattern] = str(error)
+    assert found["gut/*"] == {"1.csv": "normal", "2.csv": "zahn", "3.csv": "gut2"}
+    assert "nothing says whether" in found["*/*1.csv"]  # which says nothing of folders
+
+
 def test_a_rate_or_a_channel_that_is_not_the_run_s_is_refused_as_score_does(rig_run, field, tmp_path):
     np.savez(tmp_path / "healthy.npz", a=np.zeros(9000), b=np.zeros(9000))
     for command in ("score", "test"):

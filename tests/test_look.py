@@ -207,6 +207,24 @@ def test_what_is_odd_is_said(tmp_path):
     assert load_config(tmp_path / "c.toml").data.time_column == "t"
 
 
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-8"])
+@pytest.mark.parametrize("ascii_files", [1, 3])
+def test_files_of_ascii_alone_are_read_with_others_in_any_encoding(tmp_path, encoding, ascii_files):
+    names = ["a", "b", "c", "d"]
+    for number, name in enumerate(names):
+        save(tmp_path / f"{name}.csv", 1, 100)
+        text = (tmp_path / f"{name}.csv").read_text()
+        unit = "\u00b0C" if number >= ascii_files else "g"
+        head, body = text.split("\n", 1)
+        (tmp_path / f"{name}.csv").write_text(
+            f"{head}\n{','.join([unit] * len(head.split(',')))}\n{body}", encoding=encoding
+        )
+    found = survey([tmp_path / f"{name}.csv" for name in names], 10.0)
+    assert not found.unread
+    assert len(found.files) == 4
+    assert found.settings.get("encoding", "utf-8") == encoding
+
+
 def test_differences_between_files_are_said(tmp_path):
     save(tmp_path / "a.csv", 2, 100)
     save(tmp_path / "b.csv", 2, 100, ["x0", "y"])

@@ -148,7 +148,7 @@ def test_a_line_that_hums_louder_leaves_the_scores_and_is_named_by_its_band(rig_
     assert found.features[found.checks[-1].shift.feature].startswith("spectrum 12.5 to ")
     assert found.features[found.checks[-1].shift.feature] in found.why
     result = invoke("monitor", rig_run, log)
-    assert (result.exit_code, result.output.startswith("retrain: the scores hold")) == (1, True)
+    assert (result.exit_code, result.output.startswith("retrain: look at machine and sensor first")) == (1, True)
 
 
 def test_a_healthy_machine_is_steady_in_scores_and_features(rig_run, tmp_path):

@@ -209,4 +209,8 @@ def test_a_log_of_several_devices_is_compared_device_by_device(rig_run, hall, tm
 def test_a_machine_that_runs_faster_is_said_first(rig_run, tmp_path):
     log = write_log(tmp_path / "log.csv", scores_of(rig_run, 2, 4, speed=1.6 * 1780, background=0.3))
     html = page_of(rig_run, log)
-    assert html.index("Retrain: ") < html.index("Scores by session") < html.index("KS distance: ")
+    assert (
+        html.index("Look at machine and sensor, then retrain: ")
+        < html.index("Scores by session")
+        < html.index("KS distance: ")
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -80,5 +81,8 @@ def joined_units(units: Sequence[Mapping[str, str]]) -> dict[str, str]:
 
 
 def _plain(unit: str) -> str:
-    """A unit without what it may be spelled with or without: 'm/s²', 'm/s^2' and 'm / s2' are one."""
+    """A unit without what it may be spelled with or without: 'm/s²', 'm/s^2' and 'm / s2' are one, also in UTF-8 that was read
+    in another encoding."""
+    with contextlib.suppress(UnicodeError):
+        unit = unit.encode("cp1252").decode("utf-8")
     return unicodedata.normalize("NFKC", unit).replace("^", "").replace(" ", "")

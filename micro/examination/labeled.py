@@ -195,8 +195,9 @@ def _by_folder(
     words = normal_words(given.config, labeling)
     folders = {name: path.resolve().parent for name, path in given.paths.items()}
     called = any(is_normal(folder.name, words) for folder in folders.values())
-    # Where the command names the healthy files alone, folders of their own hold the faulty ones.
-    typed = {folders[name] for name, its in whole.items() if labeling.healthy and is_normal(its[0].label, words)}
+    # Where the command names the healthy files alone, or the config their folder, folders of their own hold the faulty ones.
+    healthy = labeling.healthy or (not labeling.normal and _healthy_by_folder(given.config))
+    typed = {folders[name] for name, its in whole.items() if healthy and is_normal(its[0].label, words)}
     unsaid = [name for name, folder in folders.items() if name not in whole and (not typed or folder in typed)]
     if detects and unsaid and not called:
         raise DataError(
@@ -205,6 +206,12 @@ def _by_folder(
             "files by --healthy and --faulty"
         )
     return {name: (Stretch(0.0, math.inf, folder.name),) for name, folder in folders.items()}
+
+
+def _healthy_by_folder(config: Config) -> bool:
+    """Whether a run knows its healthy files by the folder that they lie in."""
+    patterns = getattr(config.data, "healthy_files", ())
+    return any(Path(pattern).parent.name.strip("*?.") for pattern in patterns)
 
 
 def _either(words: Sequence[str]) -> str:

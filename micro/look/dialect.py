@@ -40,6 +40,7 @@ class Dialect:
         rows: Cells of the first rows, below header and units.
         units: Cells of the row of units, empty where there is none.
         remarks: Sentences on what may be read otherwise.
+        ascii: Whether the first rows are ASCII alone, which most encodings read alike.
     """
 
     settings: dict[str, Any]
@@ -47,6 +48,7 @@ class Dialect:
     rows: tuple[tuple[str, ...], ...]
     units: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
+    ascii: bool = False
 
     def column(self, place: int) -> list[str]:
         """The first cells of a column; empty ones where a row is short."""
@@ -127,6 +129,7 @@ def _dialect_of(path: Path, given: Mapping[str, Any]) -> Dialect:
         body,
         tuple(cell.strip() for cell in rows[first - 1]) if units else (),
         tuple(_remarks(body, separator, decimal)),
+        encoding == "utf-8" and text.isascii(),
     )
 
 
@@ -180,7 +183,7 @@ def _encoding(content: bytes) -> str:
     except UnicodeDecodeError:
         # Bytes that Windows uses for letters and signs and that are control characters in Latin-1.
         return "cp1252" if re.search(rb"[\x80-\x9f]", content) else "latin-1"
-    return "utf-8"
+    return "utf-8-sig" if content.startswith(codecs.BOM_UTF8) else "utf-8"
 
 
 def _comment(lines: Sequence[str]) -> str | None:

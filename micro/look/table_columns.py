@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -213,17 +212,15 @@ def _restarts(numbers: np.ndarray) -> bool:
 
 def usual(found: Mapping[Path, Dialect]) -> tuple[list[Path], dict[Path, str]]:
     """Files of the most frequent dialect, and why others cannot be read along with them."""
-    kinds = Counter(_settings_key(each) for each in found.values())
-    # A file of integers alone does not show its decimal sign.
-    most = max(kinds, key=lambda key: (kinds[key], len(key)))
+    kinds = dict.fromkeys(_settings_key(each) for each in found.values())
+    most = max(kinds, key=lambda key: (sum(_is_read_as(each, key) for each in found.values()), len(key)))
     example = next(path for path, each in found.items() if _settings_key(each) == most)
     kept, others = [], {}
     for path, each in found.items():
-        own = _settings_key(each)
-        if own == most or set(own) == set(most) - {entry for entry in most if entry[0] == "decimal"}:
+        if _is_read_as(each, most):
             kept.append(path)
         else:
-            differs = sorted(dict(set(own) ^ set(most)))
+            differs = sorted(dict(set(_settings_key(each)) ^ set(most)))
             said = [f"{key} = {setting(each, key)!r}, not {setting(found[example], key)!r}" for key in differs]
             others[path] = (
                 f"{path} is written otherwise than {example} ({', '.join(said)}): write all files alike, or look at it by "
@@ -231,6 +228,16 @@ def usual(found: Mapping[Path, Dialect]) -> tuple[list[Path], dict[Path, str]]:
             )
     kept.sort(key=lambda path: (path != example, list(found).index(path)))
     return kept, others
+
+
+def _is_read_as(dialect: Dialect, key: tuple[tuple[str, Any], ...]) -> bool:
+    """Whether a file can be read with settings: a file of integers alone does not show its decimal sign, and one of ASCII
+    alone reads alike in every encoding whose letters begin with it."""
+    own = set(_settings_key(dialect))
+    open_to = {"decimal"} | (
+        {"encoding"} if dialect.ascii and not dict(key).get("encoding", "").startswith("utf-16") else set()
+    )
+    return own <= set(key) and {name for name, _ in set(key) - own} <= open_to
 
 
 def _settings_key(dialect: Dialect) -> tuple[tuple[str, Any], ...]:

@@ -17,6 +17,8 @@ Advice = Literal["steady", "recalibrate", "retrain", "doubtful"]
 # A threshold may move by this factor, in all recalibrations together, and the student still distinguishes faults; beyond
 # it, the machine is no longer the one that the student was trained on.
 FARTHEST = 1.5
+# What stands first where the machine is no longer the one that was learned: a fault must not be learned as healthy.
+FIRST = "look at machine and sensor first"
 # The most sessions of calibration that are tried to say how many a check takes.
 MOST_CALIBRATION = 1000
 # Above this fraction of windows with a sensor fault, or of sessions with hardly any score, scores no longer speak for the
@@ -131,7 +133,7 @@ def _of_scores(evidence: Evidence) -> tuple[Advice, str]:
         return _move_threshold(
             evidence,
             f"more alarms than the threshold guarantees: {_alarms(evidence)} (chance of that many below "
-            f"{evidence.alarm_chance:.2g}). No check found drift ({_distance(check)}); {few}",
+            f"{evidence.alarm_chance:.2g}), although no check found drift ({_distance(check)}); {few}",
         )
     compared = f"{counted(evidence.reference, evidence.noun)} of calibration and the latest {check.sessions:,}"
     if evidence.detectable is None:
@@ -193,10 +195,10 @@ def _scores_moved(evidence: Evidence) -> str:
 
 def _features_moved(evidence: Evidence, shift: Shift) -> str:
     return (
-        f"the scores hold ({_distance(evidence.check)}), but the input does not: {evidence.features[shift.feature]} "
-        f"moved by {shift.deviations:+.1f} standard deviations of {evidence.noun}s (p {shift.p:.2g}). The student was not "
-        "tested on such input. Look at machine, speed and sensor first; if they will stay like this, record and train a new "
-        "student"
+        f"{FIRST}, and at its speed; if they will stay like this, record and train a new student: the scores hold "
+        f"({_distance(evidence.check)}), but the input does not: {evidence.features[shift.feature]} moved by "
+        f"{shift.deviations:+.1f} standard deviations of {evidence.noun}s (p {shift.p:.2g}), and the student was not tested "
+        "on such input"
     )
 
 
@@ -205,8 +207,8 @@ def _move_threshold(evidence: Evidence, moved: str) -> tuple[Advice, str]:
     new, trained = evidence.recalibrated, evidence.trained_threshold
     if new is None:
         return "retrain", (
-            f"{moved}, and the windows that were compared are too few for a threshold at {evidence.rate:.1%}: log more, "
-            "or record and train again"
+            f"{FIRST}: {moved}, and the windows that were compared are too few for a threshold at {evidence.rate:.1%}: log "
+            "more, or record and train again"
         )
     ratio = new.value / trained if trained else np.inf
     since = "" if trained == evidence.threshold else f" from the {trained:.4g} that the run was trained with"
@@ -221,8 +223,8 @@ def _move_threshold(evidence: Evidence, moved: str) -> tuple[Advice, str]:
         )
     side, limit = ("above", FARTHEST) if ratio > 1 else ("below", 1 / FARTHEST)
     return "retrain", (
-        f"{moved}; {change}, {side} the limit of {limit:.2f} that a new threshold can make up for. Look at machine and sensor "
-        "first; if both are healthy, record and train a new student"
+        f"{FIRST}; if both are healthy, record and train a new student: {moved}; {change}, {side} the limit of {limit:.2f} "
+        "that a new threshold can make up for"
     )
 
 

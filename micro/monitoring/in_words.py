@@ -19,12 +19,12 @@ HEADLINES: dict[Advice, str] = {
     "steady": "Steady: the device sees what its threshold was set for. Nothing has to be done",
     "recalibrate": "Recalibrate: the scores have moved, and a new threshold makes up for it",
     "doubtful": "Doubtful: this log does not tell whether the threshold still holds",
-    "retrain": "Retrain: the machine is no longer like the one that was learned, and a new threshold is not enough",
+    "retrain": "Look at machine and sensor, then retrain: the machine is not as it was learned, and no threshold helps",
 }
 # Where no check found drift, but there are more alarms than the threshold's rate allows.
 OF_ALARMS: dict[Advice, str] = {
     "recalibrate": "Recalibrate: more windows are above the threshold than it was set for, and a new one makes up for it",
-    "retrain": "Retrain: more windows are above the threshold than it was set for, and no new one makes up for it",
+    "retrain": "Look at machine and sensor, then retrain: more windows are above the threshold than it was set for",
 }
 
 

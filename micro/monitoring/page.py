@@ -42,7 +42,7 @@ NEXT: dict[Advice, str] = {
     "steady": "Check again when more of the log has come.",
     "recalibrate": "If the machine was healthy while this was logged, take the new threshold.",
     "doubtful": "Do what the reason above names first, and check again.",
-    "retrain": "Look at machine and sensor first; if both are healthy, record and train a new student.",
+    "retrain": "If both are healthy, record and train a new student; else it would learn the fault as healthy.",
 }
 
 

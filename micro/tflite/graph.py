@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from micro.errors import ModelError
 from micro.support.wording import excerpt
-from micro.tflite.axes import require_axes
+from micro.tflite.operator_tables import AXES, OPTIONS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,13 +35,6 @@ MOST_LETTERS = 100
 # Tables of a flatbuffer may overlap, so a small file can pretend to be far larger. Reading stops at this multiple of the file's
 # bytes; more than 1, since writers share equal names and vectors.
 MOST_SHARED = 4
-
-# Tables of options that are not named as their operators.
-OPTIONS = {
-    **dict.fromkeys(("AVERAGE_POOL_2D", "MAX_POOL_2D", "L2_POOL_2D"), "Pool2DOptions"),
-    **dict.fromkeys(("MEAN", "SUM", "REDUCE_MAX", "REDUCE_MIN", "REDUCE_ALL"), "ReducerOptions"),
-    "L2_NORMALIZATION": "L2NormOptions",
-}
 
 TfliteLike = bytes | str | Path | HasContent
 
@@ -263,7 +256,7 @@ class _Reader:
             for array in (operator.InputsAsNumpy(), operator.OutputsAsNumpy())
         )
         made = Op(index, name, inputs, outputs, self.options(operator, name))
-        require_axes(made, tensors)
+        _require_axes(made, tensors)
         return made
 
     def options(self, operator: schema.Operator, name: str) -> dict[str, Any]:
@@ -339,3 +332,19 @@ class _Reader:
 
 def _enum_names(enum: type) -> dict[int, str]:
     return {value: name for name, value in vars(enum).items() if isinstance(value, int)}
+
+
+def _require_axes(op: Op, tensors: tuple[Tensor, ...]) -> None:
+    """Refuse an operator that lacks one of its tensors, or one of whose tensors has other than its number of axes.
+
+    Raises:
+        ModelError: Names the operator and the tensor.
+    """
+    for place, axes in AXES.get(op.name, {}).items():
+        side, number = (op.outputs, 0) if place < 0 else (op.inputs, place)
+        what = f"damaged .tflite: operator {op.index} ({op.name})"
+        if len(side) <= number or side[number] < 0:
+            raise ModelError(f"{what} lacks its {'output' if place < 0 else f'input {place}'}")
+        tensor = tensors[side[number]]
+        if axes is not None and len(tensor.shape) != axes:
+            raise ModelError(f"{what} has {len(tensor.shape)} axes in {tensor.quoted}, where {axes} are right")
