@@ -31,7 +31,11 @@ def speeds(found: Sequence[Speed], columns: Sequence[str], rate: float, vibrates
         name = each.name
         keys = [f"[modes] column = {name!r}{_edges(each)} for a threshold in each range of speed"]
         if rate / 2 >= LEAST_ORDERS * each.high / 60:
-            keys.append(f"features.orders = 'channel' with speed_column = {name!r} for bands in orders of it")
+            low, high = each.bounds
+            keys.append(
+                f"features.orders = 'channel' with speed_column = {name!r}, slowest = {low:g} and fastest = {high:g} for bands in "
+                "orders of it"
+            )
         if vibrates:
             keys.append(f"[bearing] rpm_column = {name!r} to name the part of a bearing that is damaged")
         leave = "; then leave it out of data.columns" if columns else ""

@@ -75,6 +75,11 @@ class Speed:
         return tuple(edge for low, high in ends for edge in (_down(low), -_down(-high)))
 
     @property
+    def bounds(self) -> tuple[float, float]:
+        """Slowest and fastest speed for features in orders of it: what it runs at for long, and its highest, with some room."""
+        return _down(0.95 * self.slowest), -_down(-1.05 * self.high)
+
+    @property
     def off_below(self) -> float | None:
         """A speed between those of the machine that stands and that runs; None where it never stands."""
         return _down(self.slowest / 10) if self.stands else None
