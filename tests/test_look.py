@@ -162,7 +162,9 @@ def test_a_column_that_is_probably_a_speed_is_said_with_the_keys_that_take_it(tm
     assert said in printed.replace("\n", " ")
     for key in ("[modes] column", "orders = 'channel' with speed_column", "[bearing] rpm_column"):
         assert f"{key} = 'motor_rpm'" in printed
-    assert re.search(r"speed_column = 'motor_rpm', slowest = [89]\d\d and fastest = 1890 for", " ".join(printed.split()))
+    assert re.search(
+        r"speed_column = 'motor_rpm', slowest = [89]\d\d and fastest = 1890 for", " ".join(printed.split())
+    )
     assert "windSpeed' is probably" not in printed  # too slow for a shaft, and the other goes both ways
     assert "rpm_set' is probably" not in printed
     assert said in (tmp_path / "c.toml").read_text()

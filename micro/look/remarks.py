@@ -33,8 +33,8 @@ def speeds(found: Sequence[Speed], columns: Sequence[str], rate: float, vibrates
         if rate / 2 >= LEAST_ORDERS * each.high / 60:
             low, high = each.bounds
             keys.append(
-                f"features.orders = 'channel' with speed_column = {name!r}, slowest = {low:g} and fastest = {high:g} for bands in "
-                "orders of it"
+                f"features.orders = 'channel' with speed_column = {name!r}, slowest = {low:g} and fastest = {high:g} for bands "
+                "in orders of it"
             )
         if vibrates:
             keys.append(f"[bearing] rpm_column = {name!r} to name the part of a bearing that is damaged")
