@@ -54,7 +54,7 @@ def gru(x: Tensor, kernel: Tensor, bias: Tensor | None, units: int) -> Tensor:
 def simulated_gru(
     x: Tensor, kernel: Tensor, bias: Tensor | None, node: Node, grid: Grid, input_scale: Tensor, scales: Tensor
 ) -> Tensor:
-    """The output to the bit as the chip computes it, (n, steps, units), or (n, units) of the last step alone; differentiable.
+    """The output in the chip's own integers, (n, steps, units), or (n, units) of the last step alone; differentiable.
 
     Every operator of a step rounds to 16 bits; states are rounded to the output's scale where they leave the layer. Gradients
     are those of what is rounded. `scales` are the kernel's, (2, 3).

@@ -46,7 +46,7 @@ def lstm(x: Tensor, kernel: Tensor, bias: Tensor | None, units: int) -> tuple[Te
 def simulated_lstm(
     x: Tensor, kernel: Tensor, bias: Tensor | None, node: Node, hidden_grid: Grid, input_scale: Tensor, scales: Tensor
 ) -> Tensor:
-    """Hidden states of every step to the bit as the chip computes them, (n, steps, units); differentiable.
+    """Hidden states of every step in the chip's own integers, (n, steps, units); differentiable.
 
     What goes into a gate is the sum of two roundings, one of the inputs' part and one of the states', each within 16 bits.
     Gradients are those of the sums, products and curves that are rounded. `scales` are the kernel's, (2, 4).
