@@ -17,11 +17,11 @@ from test_wired_graphs import SAMPLES, outputs_in_c
 
 import micro
 from micro.aot import generate, static_size
-from micro.aot.fixed_point import sigmoid_table
 from micro.firmware.emulate import missing_tools
 from micro.firmware.qemu import missing_for, run_in_qemu
 from micro.tflite.graph import read
 from micro.tflite.interpreter import all_outputs
+from micro.tflite.sigmoids import sigmoids_of_int16, tanhs_of_int16
 
 
 @pytest.fixture(scope="module")
@@ -118,19 +118,15 @@ def test_clang_agrees_without_a_warning(tmp_path):
     require_equal([random_lstm(1000 + n) for n in range(6)], tmp_path, "clang", flags=flags)
 
 
-def test_the_table_of_sigmoids_is_tflite_s():
-    """Sigmoid of every int16 value in TFLite Micro, and by a line between two entries of the table."""
+@pytest.mark.parametrize("power", [-12, -8])
+@pytest.mark.parametrize(("kind", "curve"), [("LOGISTIC", sigmoids_of_int16), ("TANH", tanhs_of_int16)])
+def test_curves_of_every_int16_value_are_tflite_micro_s(kind, curve, power):
     b = Builder(np.random.default_rng(0))
-    x, y = (b.tensor((1, 65536), "int16", scale=scale, zero=0) for scale in (2.0**-12, 2.0**-15))
-    every = np.arange(-32768, 32768)
-    model = b.build([x], [b.op("LOGISTIC", [x], y)])
-    theirs = all_outputs(model, [every.astype(np.int16).reshape(1, 1, 65536)])["output0"].reshape(-1)
-    table = sigmoid_table().astype(np.int64)
-    at, rest = np.divmod(3 * np.abs(every), 512)
-    line = table[np.minimum(at, 254)] * 512 + rest * (table[np.minimum(at, 254) + 1] - table[np.minimum(at, 254)])
-    upper = np.where(at >= 255, 0x7FFF << 10, line)
-    ours = np.where(every < 0, (1 << 25) - upper + 511, upper + 512) >> 10
-    np.testing.assert_array_equal(ours, theirs)
+    x, y = (b.tensor((1, 65536), "int16", scale=scale, zero=0) for scale in (2.0**power, 2.0**-15))
+    every = np.arange(-32768, 32768).astype(np.int16)
+    model = b.build([x], [b.op(kind, [x], y)])
+    theirs = all_outputs(model, [every.reshape(1, 1, 65536)])["output0"].reshape(-1)
+    np.testing.assert_array_equal(curve(power) * 2**15, theirs)
 
 
 def test_a_constant_in_another_shape_is_copied(tmp_path, gcc):

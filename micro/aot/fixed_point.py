@@ -68,17 +68,6 @@ def _exp_of_last_quarter(a: int) -> int:
     return EXP_MINUS_EIGHTH + high_product(EXP_MINUS_EIGHTH, x + series)
 
 
-def sigmoid_table() -> np.ndarray:
-    """sigmoid(i / 24) in 16 bits for i from 0 to 255, (256,) uint16, as TFLite interpolates it.
-
-    Between two entries the line lies below the curve. Entries are raised by half of where it lies deepest, step^2 / 16 of the
-    second derivative; the last one is 1.
-    """
-    curve = 1 / (1 + np.exp(-np.arange(256) / 24))
-    bend = curve * (1 - curve) * (2 * curve - 1) / 24**2
-    return np.append(np.floor(65536 * (curve + bend / 16) + 0.5)[:-1], 65535).astype(np.uint16)
-
-
 def activation_range(fused: int, scale: float, zero: int, bits: int = 8) -> tuple[int, int]:
     """Lowest and highest output, of 8 or 16 bits, of a fused activation, given by its number in the schema."""
 

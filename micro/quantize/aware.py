@@ -29,7 +29,7 @@ from micro.quantize.fake_quant import (
     least_scale,
     scales_shape,
 )
-from micro.quantize.gate_scales import BIASES, GRU, LSTM, RECURRENT, least_gate_scales
+from micro.quantize.gate_scales import BIASES, GRU, RECURRENT, least_gate_scales
 from micro.quantize.gru import simulated_gru
 from micro.quantize.hard_swish import hard_swish_steps
 from micro.quantize.lowering import Weights, lower
@@ -183,8 +183,7 @@ class QuantizationAware(keras.Model):
             taken = [values[i] for i in node.inputs]
             scales = [self.grid(i).parameters()[0] for i in node.inputs]
             if node.op in RECURRENT:
-                simulated = simulated_lstm if node.op == LSTM else simulated_gru
-                values.append(simulated(taken[0], *operator.quantized_weights(scales[0]), node, self.grid(number)))
+                values.append(self._recurrent(operator, taken[0], scales[0], self.grid(number)))
                 continue
             if node.op == "GATHER":
                 # The table has the output's scale.
@@ -199,6 +198,12 @@ class QuantizationAware(keras.Model):
             whole = OPERATORS[node.op].rounding == "whole"
             values.append(self.grid(number).fake_quantize(y, operator.accumulator(taken, scales), whole))
         return values
+
+    def _recurrent(self, operator: Simulated, x: Tensor, scale: Tensor, grid: Grid) -> Tensor:
+        simulated = simulated_gru if operator.node.op == GRU else simulated_lstm
+        scales = operator.kernel_scale(scale)
+        assert scales is not None
+        return simulated(x, *operator.quantized_weights(scale), operator.node, grid, scale, scales)
 
     def _hard_swish(self, y: Tensor, steps: Tensor, scale: Tensor, out_scale: Tensor) -> Tensor:
         """The kernel's value, with the gradient of the exact one."""

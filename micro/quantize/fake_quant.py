@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import keras
 from keras import ops
 
+from micro.quantize.fixed_point import doubled, multiplied, through
 from micro.quantize.gate_scales import GRU, LSTM, RECURRENT, broadcast_gate_scales, gate_scales
 from micro.quantize.program import Activations, Node, Range
 
@@ -71,6 +72,13 @@ class Grid(keras.Layer):
             steps = self._multiplied(steps, accumulator[0] / scale, accumulator[1])
         offset = zero if whole else 0.0
         return (ops.clip(round_through(steps + offset, half_away) + (zero - offset), low, high) - zero) * scale
+
+    def fake_quantize_exactly(self, x: Tensor, integers: Tensor, scale: float) -> Tensor:
+        """x, which is these integers (float64) of a scale, as `fake_quantize` rounds it, to the bit where they have 32."""
+        near = self.fake_quantize(x, (ops.convert_to_tensor(scale, "float32"), 0))
+        (step, zero), (low, high) = self.parameters(), BOUNDS[self.activations]
+        steps = ops.clip(multiplied(integers, scale / doubled(step)) + doubled(zero), low, high) - doubled(zero)
+        return through(near, steps, step)
 
     def _multiplied(self, steps: Tensor, multiplier: Tensor, halvings: int) -> Tensor:
         """The steps as a fixed-point multiplication gives them.

@@ -9,15 +9,27 @@ import numpy as np
 from keras import ops
 
 from micro.quantize.fake_quant import Grid
-from micro.quantize.gate_scales import GATES, GRU
+from micro.quantize.fixed_point import (
+    curve_16,
+    doubled,
+    half_away_exactly,
+    limited,
+    multiplied,
+    product_16,
+    whole,
+    within_16,
+)
+from micro.quantize.gate_scales import GATES, GRU, broadcast_gate_scales
 from micro.quantize.program import Node
-from micro.quantize.recurrent import int16
+from micro.tflite.sigmoids import sigmoids_of_int16, tanhs_of_int16
 
 if TYPE_CHECKING:
     from keras_kd.types import Tensor
 
 # Scales of 16-bit values: that which TFLite prescribes for sigmoid and tanh, which states have too; and that of differences.
 STATE_SCALE, DIFFERENCE_SCALE = 2.0**-15, 2.0**-14
+# An int8 value less its zero point, times this, fits int16 exactly.
+WIDENING = 128
 # What goes into the gates has a power of two as its scale, at least that of +-8, where sigmoid and tanh are all but flat.
 FINEST_GATE, COARSEST_GATE = -12, -6
 
@@ -39,28 +51,47 @@ def gru(x: Tensor, kernel: Tensor, bias: Tensor | None, units: int) -> Tensor:
     return _over_time(step, given, units)
 
 
-def simulated_gru(x: Tensor, kernel: Tensor, bias: Tensor | None, node: Node, grid: Grid) -> Tensor:
-    """The output as the chip computes it, (n, steps, units), or (n, units) of the last step alone; differentiable.
+def simulated_gru(
+    x: Tensor, kernel: Tensor, bias: Tensor | None, node: Node, grid: Grid, input_scale: Tensor, scales: Tensor
+) -> Tensor:
+    """The output in the chip's own integers, (n, steps, units), or (n, units) of the last step alone; differentiable.
 
-    Every operator of a step rounds to 16 bits; states are rounded to the output's scale where they leave the layer.
+    Every operator of a step rounds to 16 bits; states are rounded to the output's scale where they leave the layer. Gradients
+    are those of what is rounded. `scales` are the kernel's, (2, 3).
     """
-    units, power = node.shape[-1], node.gate_power
+    units, power, inputs = node.shape[-1], node.gate_power, kernel.shape[0] - node.shape[-1]
     assert power is not None
-    scale = 2.0**power
+    scale, summed = 2.0**power, 2 * units
+    sigmoids, tanhs = sigmoids_of_int16(power), tanhs_of_int16(power)
+    taken = input_scale if grid.activations == "int16" else input_scale / WIDENING
+    # TFLite multiplies the scales of a sum in float32.
+    given_scale, inner_scale = (
+        doubled(ops.repeat(part, units)) for part in (scales[0] * taken, scales[1] * STATE_SCALE)
+    )
     given, recurrent, inner = _split(x, kernel, bias, units)
+    weights = whole(kernel, broadcast_gate_scales(scales, node))
+    exact = ops.matmul(whole(x, taken), weights[:inputs])
+    if bias is not None:
+        exact = exact + ops.round(doubled(bias[: GATES[GRU] * units]) / given_scale)
+    inner_steps = ops.round(doubled(inner) / inner_scale)
 
     def step(state: Tensor, gates: Tensor) -> Tensor:
-        before = int16(ops.matmul(state, recurrent) + inner, scale)
-        sums = int16(gates[:, : 2 * units] + before[:, : 2 * units], scale)
-        update, reset = ops.split(int16(ops.sigmoid(sums), STATE_SCALE), 2, axis=-1)
-        candidate = int16(gates[:, 2 * units :] + int16(reset * before[:, 2 * units :], scale), scale)
-        new = int16(ops.tanh(candidate), STATE_SCALE)
-        moved = int16(update * int16(state - new, DIFFERENCE_SCALE), DIFFERENCE_SCALE)
-        return int16(new + moved, STATE_SCALE)
+        sums = ops.matmul(whole(state, STATE_SCALE), weights[inputs:]) + inner_steps
+        before = within_16(
+            ops.matmul(state, recurrent) + inner, multiplied(sums, inner_scale / scale, wide=True), scale
+        )
+        opened = limited(gates[:, :summed] + before[:, :summed], scale)
+        update, reset = ops.split(curve_16(ops.sigmoid, opened, power, sigmoids), 2, axis=-1)
+        kept = product_16(reset, before[:, summed:], (STATE_SCALE, scale, scale))
+        new = curve_16(ops.tanh, limited(gates[:, summed:] + kept, scale), power, tanhs)
+        halves = whole(state - new, STATE_SCALE) * STATE_SCALE / DIFFERENCE_SCALE
+        apart = within_16(state - new, half_away_exactly(halves), DIFFERENCE_SCALE)
+        moved = product_16(update, apart, (STATE_SCALE, DIFFERENCE_SCALE, DIFFERENCE_SCALE))
+        return limited(new + moved, STATE_SCALE)
 
-    states = _over_time(step, int16(given, scale), units)
+    states = _over_time(step, within_16(given, multiplied(exact, given_scale / scale, wide=True), scale), units)
     made = states[:, -1] if len(node.shape) == 2 else states
-    return grid.fake_quantize(made, (ops.convert_to_tensor(STATE_SCALE, "float32"), 0))
+    return grid.fake_quantize_exactly(made, whole(made, STATE_SCALE), STATE_SCALE)
 
 
 def largest_gate(x: Tensor, kernel: Tensor, bias: Tensor | None, units: int) -> float:

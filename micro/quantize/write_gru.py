@@ -12,7 +12,7 @@ from keras import ops
 
 from micro.quantize.fake_quant import fake_quantize_kernel
 from micro.quantize.gate_scales import GATES, GRU, broadcast_gate_scales
-from micro.quantize.gru import DIFFERENCE_SCALE, STATE_SCALE
+from micro.quantize.gru import DIFFERENCE_SCALE, STATE_SCALE, WIDENING
 from micro.quantize.program import Node
 
 if TYPE_CHECKING:
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from micro.quantize.written import Scale, Writer
 
 UPDATE, RESET, CANDIDATE = range(GATES[GRU])
-# An int8 value less its zero point, times this, fits int16 exactly.
-WIDENING = 128
 
 
 def add_gru(writer: Writer, node: Node, operator: Simulated, made: int) -> None:

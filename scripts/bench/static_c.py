@@ -24,7 +24,6 @@ import numpy as np
 
 from micro.aot import generate, static_size
 from micro.aot.block import Weights
-from micro.aot.fixed_point import sigmoid_table
 from micro.aot.weight_layout import Storage, stored
 from micro.emission.c_text import c_array
 from micro.errors import RunError
@@ -32,6 +31,7 @@ from micro.firmware.qemu import EMULATED, Compiler, run_in_qemu
 from micro.tflite.footprint import measure
 from micro.tflite.graph import Graph, Op, packed, read, schema_module
 from micro.tflite.interpreter import all_outputs
+from micro.tflite.sigmoids import sigmoid_table
 
 MAIN = """
 #include <stdint.h>

@@ -22,11 +22,12 @@ from micro.aot.calls import (
     sized,
     tensors_of,
 )
-from micro.aot.fixed_point import quantize_multiplier, sigmoid_table
+from micro.aot.fixed_point import quantize_multiplier
 from micro.aot.overlap import IN_PLACE
 from micro.aot.weight_layout import Storage
 from micro.tflite.graph import Graph, Op, Tensor, packed, schema_module
 from micro.tflite.interpreter import all_outputs
+from micro.tflite.sigmoids import sigmoid_table
 
 
 @operator(inputs=(1, 1), exchangeable=True)

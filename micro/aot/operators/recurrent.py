@@ -22,12 +22,13 @@ from micro.aot.calls import (
     require_within_32_bits,
     tensors_of,
 )
-from micro.aot.fixed_point import quantize_multiplier, sigmoid_table
+from micro.aot.fixed_point import quantize_multiplier
 from micro.aot.operators.movement import last_step_only
 from micro.aot.operators.products import require_within_64_bits
 from micro.aot.states import keeps_state
 from micro.aot.weight_layout import Storage, blocks_of_filters, dense
 from micro.tflite.graph import Graph, Op, Tensor
+from micro.tflite.sigmoids import sigmoid_table
 
 # Gates in TFLite's order: input, forget, cell and output. Places of the operator's inputs.
 GATES = 4
