@@ -5,9 +5,8 @@ Structs are laid out here as the templates declare them; a test compares both wi
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from micro.detection.commissioning import Commissioning
 from micro.detection.detector import Detector
 from micro.detection.estimator import Estimator, Estimators
 from micro.detection.labeler import Labeler
@@ -21,6 +20,9 @@ from micro.signal import AnyFrontEnd, FrontEnd, Hops, JoinedFrontEnd
 from micro.signal.bearing_monitor import BearingMonitor
 from micro.signal.decimation import OVERLAP
 from micro.signal.velocity import Vibration
+
+if TYPE_CHECKING:
+    from micro.detection.commissioning import Commissioning
 
 
 class Layout(NamedTuple):

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from micro.config import Config
 from micro.emission.ram import AVR, WIDE, Core, ram_around, ram_of_predictor
 from micro.program.size import Around, Model
-from micro.runs.bearing_report import diagnosing_of
 from micro.runs.finished import read_run
-from micro.runs.firmware import STEP, Firmware, vibration_of
 from micro.runs.run_report import RunReport
 from micro.signal import AnyFrontEnd, FrontEnd, Hops
+
+if TYPE_CHECKING:
+    from micro.detection.outcome import Decider
+    from micro.runs.firmware import Firmware
+    from micro.signal.bearing_monitor import BearingMonitor
+    from micro.signal.velocity import Vibration
 
 
 def ram_of(firmware: Firmware, core: Core = WIDE) -> int:
@@ -34,12 +39,19 @@ def around_of(report: RunReport, config: Config) -> Around | None:
     around: AnyFrontEnd | Hops = report.features
     if report.streaming is not None and isinstance(around, FrontEnd):
         around = Hops.of(around)
-    diagnosing = diagnosing_of(report.bearing, report.data.channels)
-    parts = (
-        *(around, decider, report.commissioning, vibration_of(report, config, decider)),
-        None if diagnosing is None else diagnosing.monitor,
-    )
+    parts = around, decider, report.commissioning, *_measured(report, config, decider)
     return Around(ram_around(*parts, WIDE), ram_around(*parts, AVR), counted)
+
+
+def _measured(report: RunReport, config: Config, decider: Decider) -> tuple[Vibration | None, BearingMonitor | None]:
+    """What is measured next to the rest; few runs have any."""
+    if config.vibration is None and report.bearing is None:
+        return None, None
+    from micro.runs.bearing_report import diagnosing_of
+    from micro.runs.firmware import vibration_of
+
+    diagnosing = diagnosing_of(report.bearing, report.data.channels)
+    return vibration_of(report, config, decider), None if diagnosing is None else diagnosing.monitor
 
 
 def model_of_run(folder: Path) -> Model:
@@ -49,7 +61,9 @@ def model_of_run(folder: Path) -> Model:
         RunError: If the folder is no finished run.
     """
     report, config = read_run(folder)
-    step = folder / STEP
-    streams = config.firmware.streaming and step.is_file()
-    model = Model.read(step if streams else folder / "student_int8.tflite")
-    return replace(model, around=around_of(report, config))
+    path = folder / "student_int8.tflite"
+    if config.firmware.streaming:
+        from micro.runs.firmware import STEP
+
+        path = folder / STEP if (folder / STEP).is_file() else path
+    return replace(Model.read(path), around=around_of(report, config))
