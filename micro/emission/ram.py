@@ -64,7 +64,7 @@ AVR = Core(INT16, aligned=False)  # 8 bits
 
 def ram_around(
     around: AnyFrontEnd | Hops,
-    decider: Decider,
+    decider: Decider | None,
     commissioning: Commissioning | None = None,
     vibration: Vibration | None = None,
     monitor: BearingMonitor | None = None,
@@ -77,7 +77,7 @@ def ram_around(
 
     Args:
         around: The front end, or the hops that the model takes.
-        decider: The last stage.
+        decider: The last stage; None for front ends alone, as long as there is none yet.
         commissioning: How a detector learns its machine.
         vibration: What velocity is measured of.
         monitor: What a bearing is diagnosed by.
@@ -90,7 +90,9 @@ def ram_around(
         1056
     """
     learns = commissioning is not None
-    total = _stage(around, decider, core)
+    total = core.struct(*(_front_end(each, core) for each in _each(around)))
+    if decider is not None:
+        total = _stage(around, decider, core)
     if commissioning is not None:
         assert isinstance(around, FrontEnd)
         total = _commissioning(around, commissioning, total, core)

@@ -43,6 +43,12 @@ def around_of(report: RunReport, config: Config) -> Around | None:
     return Around(ram_around(*parts, WIDE), ram_around(*parts, AVR), counted)
 
 
+def around_of_front_end(front_end: AnyFrontEnd, *, streams: bool) -> Around:
+    """What a run's firmware holds around its model at the least, as long as there is no last stage yet."""
+    around: AnyFrontEnd | Hops = Hops.of(front_end) if streams and isinstance(front_end, FrontEnd) else front_end
+    return Around(ram_around(around, None), ram_around(around, None, core=AVR))
+
+
 def _measured(report: RunReport, config: Config, decider: Decider) -> tuple[Vibration | None, BearingMonitor | None]:
     """What is measured next to the rest; few runs have any."""
     if config.vibration is None and report.bearing is None:
