@@ -87,7 +87,7 @@ def ram_around(
         >>> from micro.detection.recognizer import Recognizer
         >>> front_end = micro.FrontEnd("moments", window=64, hop=32, channels=3)
         >>> ram_around(front_end, Recognizer(0.1, ("idle", "run"), (3, 9)))
-        1056
+        1048
     """
     learns = commissioning is not None
     total = core.struct(*(_front_end(each, core) for each in _each(around)))
