@@ -201,6 +201,7 @@ CASES = (
     wrong("new-firmware {run} --board cmake --chip toaster --out {tmp}/fz", "there is no board 'toaster'"),
     wrong("new-firmware {run} --board cmake --chip nrf52840 --clock 1GHz --out {tmp}/fz", "runs at 64 MHz at most"),
     good("check {run} --board nrf52840", "real time on nrf52840"),
+    good("check {run} --ram 100", "ram: the firmware takes", code=1),
     good("check {run} --board nrf52840 --json"),
     wrong("emulate {run} --board toaster", "there is no board 'toaster'"),
     wrong("emulate {run} --clock fast", "--clock must be a clock"),
@@ -324,7 +325,7 @@ CASES = (
     wrong("stream {text} --hop 2 --out {tmp}/q.tflite", "is not a .tflite"),
     wrong("aot {ae} --out {tmp}/p", "Missing option '--name'"),
     good(
-        "search {rig} --out {tmp}/q --flash 8KiB --ram 4KiB --macs 1M --trials 1 --workers 1 --runtime static --json",
+        "search {rig} --out {tmp}/q --flash 8KiB --ram 16KiB --macs 1M --trials 1 --workers 1 --runtime static --json",
         slow=True,
     ),
     empty("search {empty} --out {tmp}/r --flash 8KiB", "empty"),

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from micro.program.budget import Check
     from micro.program.placement import Placement
     from micro.program.real_time import RealTime
-    from micro.program.size import Kernels
+    from micro.program.size import Kernels, Model
     from micro.targets.cores import Runtime
 
 STUDENT = "student_int8.tflite"
@@ -36,8 +36,9 @@ def boards(
 ) -> None:
     """Show on which boards MODEL.tflite fits, or the student of a run folder: flash, RAM, milliseconds, energy, battery.
 
-    Sizes are those of the whole program with its runtime, static C or TFLite Micro. Times are estimates with their range, and
-    say whether they were checked on real boards; what no data sheet at hand gives is unknown.
+    Sizes of a .tflite are the model's alone with its runtime, static C or TFLite Micro. Of a run samples, features and the
+    detector's state count in RAM, and the whole program on cores that `keras-kd emulate` has counted. Times are estimates with
+    their range, and say whether they were checked on real boards; what no data sheet at hand gives is unknown.
 
     \b
     Example:
@@ -45,7 +46,6 @@ def boards(
       keras-kd boards runs/pump --runtime tflm --every 1s --battery 220mAh
     """
     from micro.program.placement import Use, placements
-    from micro.program.size import Model
     from micro.targets.boards import all_boards, board_of
     from micro.targets.units import parse_charge, parse_duration
 
@@ -58,7 +58,7 @@ def boards(
         None if battery is None else parse_charge(battery, "--battery"),
     )
     chosen = tuple(dict.fromkeys(map(board_of, names))) or all_boards()
-    found = placements(Model.read(tflite_of(model)), chosen, runtime, use)
+    found = placements(model_of(model), chosen, runtime, use)
     if as_json:
         print_json({"runtime": runtime, "boards": [_plain(each) for each in found]})
     else:
@@ -67,8 +67,8 @@ def boards(
 
 @click.command(short_help="Check a .tflite against a budget")
 @click.argument("model", type=click.Path())
-@click.option("--flash", help="Bytes that the program may take, such as 64KiB: kernels, interpreter and constants.")
-@click.option("--ram", help="Bytes that its tensors may take on a 32-bit chip, such as 16KiB.")
+@click.option("--flash", help="Bytes that the program may take, such as 64KiB.")
+@click.option("--ram", help="Bytes of RAM that it may take on a 32-bit chip, such as 16KiB.")
 @click.option("--latency", help="Time of an inference and the clock, such as 20ms@64MHz.")
 @click.option("--energy", help="Energy of an inference on the --board, such as 50uJ.")
 @click.option("--board", help="A board of `keras-kd boards`: its flash and RAM are limits where none are given.")
@@ -86,8 +86,9 @@ def boards(
 def check(model: str, as_json: bool, runtime: Runtime, kernels: Kernels, **limits: str | None) -> int:
     """Check MODEL.tflite, or the student of a run folder, against a budget. Exit code 1 if it does not fit.
 
-    Flash and RAM are those of the whole program with its runtime, static C or TFLite Micro; start-up code, drivers and the
-    stack come on top. Time and energy are estimates, whose range is printed. Of a run that `keras-kd emulate` has counted,
+    Flash and RAM of a .tflite are the model's alone with its runtime, static C or TFLite Micro. Of a run samples, features and
+    the detector's state count in RAM, and the whole program where `keras-kd emulate` has counted it; start-up code, drivers and
+    the stack come on top. Time and energy are estimates, whose range is printed. Of a run that `keras-kd emulate` has counted,
     with --board, features count too: whether the firmware keeps up with its sensor.
 
     \b
@@ -99,7 +100,7 @@ def check(model: str, as_json: bool, runtime: Runtime, kernels: Kernels, **limit
     from micro.cli.sizes import costs_of
     from micro.program.budget import check as check_model
 
-    found = check_model(tflite_of(model), kernels=kernels, runtime=runtime, **limits)
+    found = check_model(model_of(model), kernels=kernels, runtime=runtime, **limits)
     paces = _paces(model, limits["board"], limits["latency"]) if runtime == "static" else ()
     fits = found.fits and all(isinstance(each, str) or each.holds for each in paces)
     if as_json:
@@ -133,12 +134,34 @@ def _fitting(found: Check) -> str:
     """What a model that fits takes, a line for bytes and one for time."""
     program = found.program
     runtime = program.described.rstrip(",")
-    lines = [f"fits: {program.flash:,} bytes of flash, {program.ram:,} bytes of RAM with {runtime}"]
+    flash, ram = f"{program.flash:,} bytes of flash", f"{program.ram:,} bytes of RAM"
+    if program.counted is not None:
+        said = f"{flash}, {ram}, the whole firmware as `keras-kd emulate` counted it"
+    elif program.around is not None:
+        said = (
+            f"{ram}: the model {program.model_ram:,}, samples, features and state around it {program.around:,}; {flash} "
+            f"without front end and last stage, with {runtime}"
+        )
+    else:
+        said = f"{flash}, {ram} with {runtime}, the model's alone"
+    lines = [f"fits: {said}"]
     if found.milliseconds is not None:
         low, likely, high = found.milliseconds
         energy = "" if found.microjoules is None else f", {found.microjoules:,.3g} uJ"
         lines.append(f"about {likely:,.3g} ms ({low:,.3g} to {high:,.3g}){energy}: {found.basis}")
     return "\n".join(lines)
+
+
+def model_of(model: str) -> Model:
+    """The .tflite that is meant, or the student of a run folder with what its firmware holds around it."""
+    path = tflite_of(model)
+    if path == Path(model) or not (Path(model) / "report.json").is_file():
+        from micro.program.size import Model
+
+        return Model.read(path)
+    from micro.runs.firmware_ram import model_of_run
+
+    return model_of_run(Path(model))
 
 
 def tflite_of(model: str) -> Path:
@@ -214,7 +237,7 @@ def _remarks(fitting: Sequence[Placement], battery: bool) -> list[str]:
     from micro.targets.timing import UNCHECKED
 
     remarks = [
-        "Flash and RAM are the model's with its runtime; start-up code, drivers and the stack come on top.",
+        *_counted_remarks(fitting),
         "Time is the model's alone: features such as a spectrum can take longer; `keras-kd emulate RUN` counts both.",
     ]
     if any(each.milliseconds is not None and not each.timing.checked for each in fitting):
@@ -231,6 +254,24 @@ def _remarks(fitting: Sequence[Placement], battery: bool) -> list[str]:
     for each in fitting:
         by_basis.setdefault(each.timing.basis, []).append(each.board.id)
     remarks += [f"Time of {', '.join(ids)}: {basis}." for basis, ids in by_basis.items()]
+    return remarks
+
+
+def _counted_remarks(fitting: Sequence[Placement]) -> list[str]:
+    """What flash and RAM are of."""
+    from micro.targets.cores import core_of
+
+    top = "start-up code, drivers and the stack come on top"
+    found = [(each.board.core, each.program) for each in fitting if each.program is not None]
+    counted = dict.fromkeys(core_of(core).title for core, program in found if program.counted is not None)
+    remarks = []
+    if any(program.around is None for _, program in found):
+        remarks.append(f"Flash and RAM are the model's alone with its runtime: features, the detector, {top}.")
+    if any(program.around is not None and program.counted is None for _, program in found):
+        alone = "flash is the model's alone"
+        remarks.append(f"RAM is the model's and that of samples, features and state around it, {alone}; {top}.")
+    if counted:
+        remarks.append(f"On {', '.join(counted)} both are the whole firmware's as `keras-kd emulate` counted them.")
     return remarks
 
 

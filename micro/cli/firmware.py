@@ -96,8 +96,22 @@ def new_firmware(
     else:
         click.echo(f"wrote {len(paths)} files; go on with {Path(out) / 'README.md'}")
         lines = (REAL_TIME,) if weights == "exchangeable" else real_time_lines(run_folder, chip, clock)
-        for line in lines:
+        for line in (*_too_small(run_folder, chip, runtime), *lines):
             click.echo(line)
+
+
+def _too_small(run_folder: str, chip: str | None, runtime: Runtime) -> tuple[str, ...]:
+    """A warning where a run's firmware does not fit the chip, the config's where none is named."""
+    from micro.program.placement import Use, place
+    from micro.runs.finished import read_run
+    from micro.runs.firmware_ram import model_of_run
+    from micro.targets.boards import board_of
+
+    name = chip or read_run(Path(run_folder))[1].budget.board
+    if name is None:
+        return ()
+    problems = place(model_of_run(Path(run_folder)), board_of(name), runtime, Use()).problems
+    return (f"warning: {name} is too small: {'; '.join(problems)}",) if problems else ()
 
 
 @click.command(short_help="Write a model or parameters for devices")

@@ -16,7 +16,7 @@ import keras_kd
 from micro.config import Config, QuantizeStage, Task, parse_config
 from micro.errors import ConversionError
 from micro.explore.scores import score_int8, score_keras
-from micro.program.size import Model, program_of
+from micro.program.size import Around, Model, program_of
 from micro.quantize.aware import quantize_aware
 from micro.runs.budgets import exceeded
 from micro.runs.compression import TrainingData, Written, apply, untrained, written
@@ -69,7 +69,7 @@ def try_candidate(
     seed_everything(seed, "student")
     student = build_model(parsed.student, data.x.shape[1:], data.outputs, "student")
     smallest = _as_written(student, parsed, data.calibration)
-    bounds = Model.read(smallest)
+    bounds = replace(Model.read(smallest), around=data.around)
     costs = costs_of(bounds, runtime)
     result: dict[str, Any] = {"state": "infeasible", "costs": asdict(costs)}
     if over(costs, budget) > 0 or not learn or _late(bounds, parsed, runtime):
@@ -80,7 +80,7 @@ def try_candidate(
         return {**result, "state": "stopped"}
     made = written(_compressed(student, parsed, data, seed), parsed, data.calibration)
     score = score_int8(made, data.judged_x, data.judged_y, data.task)
-    measured = Model.read(made)
+    measured = replace(Model.read(made), around=data.around)
     costs = costs_of(measured, runtime)
     keras.backend.clear_session()
     state = "infeasible" if over(costs, budget) > 0 or _late(measured, parsed, runtime) else "done"
@@ -113,6 +113,7 @@ class SearchData:
     outputs: int | None
     class_weights: tuple[float, ...]
     labeled: int | None
+    around: Around | None
 
     @classmethod
     def read(cls, folder: Path) -> SearchData:
@@ -134,6 +135,7 @@ class SearchData:
             about["outputs"],
             tuple(about.get("class_weights", ())),
             about.get("labeled"),
+            None if about.get("around") is None else Around(*about["around"]),
         )
 
 

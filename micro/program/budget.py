@@ -18,6 +18,7 @@ from micro.tflite.graph import TfliteLike
 
 # Named in what is said of time where neither a board nor a core was given.
 CORE = "m4f"
+_COUNTED = "the firmware takes {:,} bytes, {:,} over {:,} (as `keras-kd emulate` counted it)"
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class Check:
         broken: One sentence for each part that does not fit; empty if all fits.
         arena_bytes: The arena that RAM was compared with.
         kernels: The kernels of TFLite Micro with which the arena is that large; '' for static C.
-        program: What the model takes with its runtime: code, constants, arena, buffers.
+        program: What the model takes with its runtime, and of a run what is around it.
         milliseconds: An inference as estimated: the least, the likely and the most; None where none was asked for or is known.
         microjoules: Its energy as estimated; None as above.
         basis: What time and energy rest on; '' where none was asked for.
@@ -110,7 +111,7 @@ class Check:
 
 
 def check(
-    tflite: TfliteLike,
+    tflite: TfliteLike | Model,
     *,
     flash: str | int | None = None,
     ram: str | int | None = None,
@@ -124,9 +125,9 @@ def check(
     """Compare a .tflite, with the runtime that it is emitted for, with a budget of flash, RAM, time and energy.
 
     Args:
-        tflite: Bytes, a path, or what `convert` returns.
-        flash, ram: Bytes, or a size such as '64KiB'; None for no limit. Compared with the whole program of the model: kernels
-            and interpreter, constants, tensors. Start-up code, drivers and the stack come on top.
+        tflite: Bytes, a path, what `convert` returns, or a `micro.program.size.Model`, such as that of a run's firmware.
+        flash, ram: Bytes, or a size such as '64KiB'; None for no limit. Compared with what the model takes alone: kernels and
+            interpreter, constants, tensors. Features, the detector, start-up code, drivers and the stack come on top.
         kernels: The kernels that TFLite Micro is built with: 'reference', 'cmsis-nn' (Cortex-M0 to M33) or 'cmsis-nn-mve'
             (M55, M85); 'any' takes those of the board, and without one the largest arena of the three. Arenas with CMSIS-NN are
             estimated. Of static C, which has its own kernels, only 'any' is accepted.
@@ -162,7 +163,8 @@ def check(
     budget = budget_of(flash, ram, latency, energy, board, core)
     if not budget.limited:
         raise ValueError("check: give a budget: flash, ram, latency or energy, or a board")
-    return compare(Model.read(tflite), replace(budget, runtime=runtime, kernels=kernels))
+    model = tflite if isinstance(tflite, Model) else Model.read(tflite)
+    return compare(model, replace(budget, runtime=runtime, kernels=kernels))
 
 
 def budget_of(
@@ -209,7 +211,8 @@ def compare(model: Model, budget: Budget) -> Check:
     """
     program = _program(model, budget)
     broken = []
-    flash = program.flash + budget.table
+    # Counted, the table is in it.
+    flash = program.flash + (budget.table if program.counted is None else 0)
     if budget.flash is not None and flash > budget.flash:
         broken.append(_flash_sentence(model, program, budget.flash, budget.table))
     if budget.ram is not None and program.ram > budget.ram:
@@ -287,6 +290,8 @@ def _too_hungry(budget: Budget, time: Timing, microjoules: float | None) -> list
 
 
 def _flash_sentence(model: Model, program: Program, budget: int, table: int) -> str:
+    if program.counted is not None:
+        return f"flash: {_COUNTED.format(program.flash, program.flash - budget, budget)}"
     largest = max(model.layers, key=lambda layer: layer.weight_bytes)
     total = program.flash + table
     if program.runtime == "tflm":
@@ -306,6 +311,13 @@ def _flash_sentence(model: Model, program: Program, budget: int, table: int) -> 
 
 
 def _ram_sentence(model: Model, program: Program, budget: int) -> str:
+    if program.around is not None:
+        if program.ram > program.model_ram + program.around:
+            return f"ram: {_COUNTED.format(program.ram, program.ram - budget, budget)}"
+        return (
+            f"ram: the firmware takes {program.ram:,} bytes, {program.ram - budget:,} over {budget:,} (the model "
+            f"{program.model_ram:,}; samples, features and state around it {program.around:,})"
+        )
     peak = max(model.layers, key=lambda layer: layer.held_bytes)
     total = program.ram
     if program.runtime == "static":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
@@ -33,8 +33,29 @@ DENSE = "m4f"
 
 
 @dataclass(frozen=True)
+class Around:
+    """What the firmware of a run holds around its model.
+
+    Attributes:
+        ram: Bytes of samples, features, work buffers and state on a core of 32 bits.
+        ram_avr: The same on an AVR, with smaller pointers and no padding.
+        counted: Flash and RAM of the whole program, by the core that `keras-kd emulate` counted them on.
+    """
+
+    ram: int
+    ram_avr: int
+    counted: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+
+    def on(self, core: Core) -> int:
+        """Bytes of RAM on a core."""
+        return self.ram_avr if core.id == "avr" else self.ram
+
+
+@dataclass(frozen=True)
 class Program:
-    """Bytes of a model with its runtime. Start-up code, drivers and the stack come on top.
+    """Bytes of a model with its runtime, and of the firmware around it where that is known.
+
+    Start-up code, drivers and the stack come on top, unless the whole program has been counted.
 
     Attributes:
         runtime: 'static' or 'tflm'.
@@ -46,6 +67,8 @@ class Program:
         state: What static C keeps from one inference to the next.
         constants_in_ram: Whether constants take RAM as well, as on AVR.
         stood_for: The kernels that the core has, where those of `kernels` are counted in their place; '' elsewhere.
+        around: RAM of what the firmware holds around the model; None of a model alone.
+        counted: Flash and RAM of the whole program, with the stack, as `keras-kd emulate` counted them; None elsewhere.
     """
 
     runtime: Runtime
@@ -57,6 +80,8 @@ class Program:
     state: int = 0
     constants_in_ram: bool = False
     stood_for: str = ""
+    around: int | None = None
+    counted: tuple[int, int] | None = None
 
     @property
     def described(self) -> str:
@@ -70,12 +95,22 @@ class Program:
 
     @property
     def flash(self) -> int:
-        """Bytes of flash."""
-        return self.code + self.constants
+        """Bytes of flash: of the whole program where they were counted, else of the model with its runtime."""
+        return self.model_flash if self.counted is None else self.counted[0]
 
     @property
     def ram(self) -> int:
-        """Bytes of RAM."""
+        """Bytes of RAM: of the model, of what the firmware holds around it, or more where more were counted."""
+        return max(self.model_ram + (self.around or 0), 0 if self.counted is None else self.counted[1])
+
+    @property
+    def model_flash(self) -> int:
+        """Bytes of flash of the model with its runtime."""
+        return self.code + self.constants
+
+    @property
+    def model_ram(self) -> int:
+        """Bytes of RAM of the model with its runtime."""
         return self.arena + self.buffers + self.state + (self.constants if self.constants_in_ram else 0)
 
 
@@ -87,11 +122,13 @@ class Model:
         content: Its bytes.
         graph: Its operators and tensors.
         measured: What it takes in TFLite Micro, where that is known already.
+        around: What the firmware of its run holds around it; None of a model alone.
     """
 
     content: bytes
     graph: Graph
     measured: Footprint | None = None
+    around: Around | None = None
 
     @classmethod
     def read(cls, tflite: TfliteLike) -> Model:
@@ -137,10 +174,11 @@ def program_of(model: Model, runtime: Runtime, core: Core | None = None, kernels
         ConversionError: For an operator that static C does not have, or a core on which TFLite Micro does not run.
     """
     on = core or core_of(DENSE)
+    around = None if model.around is None else model.around.on(on)
+    ends = (*model.graph.inputs, *model.graph.outputs)
+    buffers = sum(bytes_of(model.graph.tensors[index]) for index in ends)
     if runtime == "static":
         size, works = model.as_static, model.works("static")
-        ends = (*model.graph.inputs, *model.graph.outputs)
-        buffers = sum(bytes_of(model.graph.tensors[index]) for index in ends)
         return Program(
             "static",
             "",
@@ -150,6 +188,8 @@ def program_of(model: Model, runtime: Runtime, core: Core | None = None, kernels
             buffers,
             size.state,
             on.constants_in_ram,
+            around=around,
+            counted=None if model.around is None else model.around.counted.get(on.counted_as or on.id),
         )
     if on.tflm_kernels == "none":
         raise ConversionError(f"TFLite Micro does not run on {on.title}")
@@ -159,7 +199,9 @@ def program_of(model: Model, runtime: Runtime, core: Core | None = None, kernels
         stood_for = on.tflm_kernels if core is not None and kernels != on.tflm_kernels else ""
     chosen, arena = arena_of(model.footprint, kernels)
     code = code_with(model.footprint.code, chosen)
-    return Program("tflm", chosen, code, model.footprint.model_bytes, arena, 0, stood_for=stood_for)
+    # The arena holds inputs and outputs, and firmware copies them.
+    copies = 0 if around is None else buffers
+    return Program("tflm", chosen, code, model.footprint.model_bytes, arena, copies, stood_for=stood_for, around=around)
 
 
 def static_code(works: tuple[Work, ...], core: Core) -> int:

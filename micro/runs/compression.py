@@ -29,6 +29,7 @@ from micro.quantize.granularity import choose_weights
 from micro.quantize.program import Activations
 from micro.quantize.rules import Granularity
 from micro.runs.budgets import exceeded
+from micro.runs.firmware_ram import around_of_front_end
 from micro.runs.streamed import streamed_student
 from micro.runs.unlabeled import of_labeled
 from micro.signal import AnyFrontEnd, FrontEnd
@@ -196,7 +197,8 @@ def require_budget(
     judged: TfliteLike = smallest
     if config.firmware.streaming and isinstance(front_end, FrontEnd):
         judged = streamed_student(smallest, front_end)
-    if broken := exceeded(budget, Model.read(judged), table):
+    around = around_of_front_end(front_end, streams=config.firmware.streaming)
+    if broken := exceeded(budget, dataclasses.replace(Model.read(judged), around=around), table):
         narrower = ", a smaller student.embedding" if table else ""
         raise RunError(
             f"budget: cannot be met, the smallest that this config can reach: {'; '.join(broken)}. "

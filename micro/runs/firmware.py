@@ -144,7 +144,7 @@ def firmware_of(folder: Path, report: RunReport, config: Config) -> Firmware:
     if learns is not None and isinstance(report.features, FrontEnd):
         # Of a machine that is not known yet, with which the self-test runs.
         scaling = as_scaling(report.features, learns.prior.learned)
-    measured = (_vibration_of(report, config, decider), diagnosing_of(report.bearing, report.data.channels))
+    measured = (vibration_of(report, config, decider), diagnosing_of(report.bearing, report.data.channels))
     pulses = config.firmware.pulses_per_revolution
     about = (
         _step_of(folder, config),
@@ -157,7 +157,7 @@ def firmware_of(folder: Path, report: RunReport, config: Config) -> Firmware:
     return Firmware(report.features, scaling, content, decider, *about)
 
 
-def _vibration_of(report: RunReport, config: Config, decider: Decider) -> Vibration | None:
+def vibration_of(report: RunReport, config: Config, decider: Decider) -> Vibration | None:
     """What velocity is measured of, where the run's config asks for it."""
     if config.vibration is None or not isinstance(report.features, FrontEnd):
         return None

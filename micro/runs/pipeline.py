@@ -37,6 +37,7 @@ from micro.runs.firmware_files import (
     firmware_note,
     recognized,
 )
+from micro.runs.firmware_ram import around_of
 from micro.runs.folder import RunFolder
 from micro.runs.kept_outputs import NAME as TEST_OUTPUTS
 from micro.runs.kept_scores import NAME as TEST_SCORES
@@ -164,7 +165,8 @@ def _finish(results: RunResults, working: Path) -> RunReport:
     if no_project is None and predictor is None:
         write_bytes(working / TEST_OUTPUTS, array_bytes(windows_outputs(working, firmware_of(working, report, config))))
     timed = seconds_of(data)
-    about = About(config, versions(), deployed_model(results, streamed), None if timed is None else timed[1])
+    on_chip = replace(deployed_model(results, streamed), around=around_of(report, config))
+    about = About(config, versions(), on_chip, None if timed is None else timed[1])
     write_bytes(working / "report.html", render_report(report, results.chosen.evaluations, data, about))
     return report
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ from micro.runs.budgets import exceeded
 from micro.runs.chip_report import BudgetReport, StreamingReport
 from micro.runs.evaluate import by_origin, chip_judge, soft_targets
 from micro.runs.firmware_files import judging
+from micro.runs.firmware_ram import around_of
 from micro.runs.fold_reports import divided, fold_reports, mean_of, windows_of
 from micro.runs.fold_teacher import note_of_folds
 from micro.runs.mode_figures import mode_rows
@@ -156,7 +157,6 @@ def make_report(results: RunResults, emitted: Emitted) -> RunReport:
         ),
         sparsity=sparsity_of(deployed.model),
         stages=_stages(results),
-        budget=_budget(config, on_chip, emitted.predictor),
         time=time_report(on_chip, config.budget),
         seeds=_seeds(results),
         summary=summarize(metrics),
@@ -185,6 +185,7 @@ def make_report(results: RunResults, emitted: Emitted) -> RunReport:
         report = report.model_copy(update={"folds": folds})
     if emitted.alarms:
         report = report.model_copy(update={"alarms": emitted.alarms})
+    report = report.model_copy(update={"budget": _budget(config, on_chip, report)})
     return report.model_copy(update={"verdict": judge(report)})
 
 
@@ -291,12 +292,14 @@ def _conversion(converted: Converted) -> Conversion:
     return Conversion(weights=converted.weights, error=converted.error, warnings=converted.warnings)
 
 
-def _budget(config: Config, model: Model, predictor: Predictor | None) -> BudgetReport | None:
-    """The budget and what exceeds it; None where there is none. Of text the table of characters takes flash as well."""
+def _budget(config: Config, model: Model, report: RunReport) -> BudgetReport | None:
+    """The budget and what exceeds it; None where there is none. What the firmware holds around the model takes RAM as well, and
+    of text the table of characters takes flash."""
     budget = config.budget
     if not budget.given:
         return None
-    broken = exceeded(budget, model, 0 if predictor is None else predictor.table_bytes)
+    table = 0 if report.predictor is None else report.predictor.table_bytes
+    broken = exceeded(budget, replace(model, around=around_of(report, config)), table)
     return BudgetReport(**budget.model_dump(), fits=not broken, broken=broken)
 
 
