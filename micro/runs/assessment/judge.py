@@ -44,7 +44,8 @@ def judge(report: RunReport) -> Verdict:
     whole = over_folds(report)
     of_task = [*fold_reasons(report, whole, APART), *OF_TASK[report.task](whole)]
     unfinished = _unfinished(report, of_task)
-    reasons = [*_budget(report), *unfinished, *of_task, *_int8(whole), *_seeds(report), *_poor_teacher(whole)]
+    doubts = _doubts(report, of_task)
+    reasons = [*_budget(report), *doubts, *unfinished, *of_task, *_int8(whole), *_seeds(report), *_poor_teacher(whole)]
     # Reasons of one grade stay in this order.
     ordered = sorted(reasons, key=lambda reason: -GRADES.index(reason.grade))
     learns = learning_of(report)
@@ -59,6 +60,14 @@ def _budget(report: RunReport) -> Iterator[Reason]:
             f"the student does not fit: {'; '.join(report.budget.broken)}",
             "use fewer or narrower layers in student.sizes, add a stage 'shrink', or let keras-kd search find what fits",
         )
+
+
+def _doubts(report: RunReport, of_task: Sequence[Reason]) -> Iterator[Reason]:
+    """What is probably wrong with the files, before all that it may have led to: as grave as the worst of its task."""
+    grades: list[Grade] = ["doubtful", *(reason.grade for reason in of_task)]
+    grade = max(grades, key=GRADES.index)
+    for doubt in report.data.doubts:
+        yield Reason(grade, doubt.what, doubt.says, doubt.then)
 
 
 def _unfinished(report: RunReport, of_task: Sequence[Reason]) -> Iterator[Reason]:
