@@ -25,6 +25,7 @@ from micro.datasets.channel_units import units_of
 from micro.datasets.class_windows import class_parts
 from micro.datasets.cwru_windows import cwru_parts
 from micro.datasets.enough_modes import with_known_modes
+from micro.datasets.frozen import frozen_doubts
 from micro.datasets.label_windows import label_parts
 from micro.datasets.mixing import joined, mixed_windows
 from micro.datasets.partners import require_partners
@@ -155,7 +156,7 @@ def _scaled(parts: Parts) -> Prepared:
             np.concatenate([np.full(len(each.samples), each.label) for each in parts.validation]),
         ),
         notes=(*parts.notes, *_learned_faults(parts), *_clipped(parts)),
-        doubts=tuple(differing),
+        doubts=(*differing, *frozen_doubts(parts.recordings, parts.channels, parts.recorded)),
         healthy_classes=parts.healthy_classes,
         class_weights=parts.class_weights,
         label_names=parts.label_names,

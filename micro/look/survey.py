@@ -18,6 +18,7 @@ from micro.datasets import clock
 from micro.datasets.contents import Contents, rows_of
 from micro.datasets.find import short_names
 from micro.datasets.formats import is_text, read_contents
+from micro.datasets.frozen import frozen_rows, movement_of
 from micro.datasets.lines import text_blocks
 from micro.datasets.spacing import evenly_spaced
 from micro.datasets.twins import twins_of
@@ -164,9 +165,11 @@ def _read(
             config = _reading_of(columns, dialects.get(path))
             read = read_contents(path, config)
             each = _surveyed(name, path, read, config, columns, path in drawn)
-            still = still_of(read.samples, read.channels, sample_rate if each.rate is None else each.rate)
+            hertz = sample_rate if each.rate is None else each.rate
+            moves = movement_of(read.samples, rate=hertz)
+            still = still_of(read.samples, read.channels, hertz, frozen_rows(moves))
             flags, some = flags_of(read, config.label_columns, given), kept_of(read.samples, read.channels)
-            found.append(replace(each, flags=flags, still=still, speeds=some))
+            found.append(replace(each, flags=flags, still=still, speeds=some, moves=moves))
             remarks += [f"{name}: {said}" for said in read.unread]
         except (MicroError, ValueError) as error:
             if given.reading and _reads_otherwise(path):
@@ -197,7 +200,7 @@ def _read(
         del settings["label_column"]
         label = None
     return Survey(
-        tuple(replace(file, flags=None) for file in found),
+        tuple(replace(file, flags=None, moves=None) for file in found),
         tuple(unread),
         settings,
         columns.time,
