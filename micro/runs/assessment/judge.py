@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 
 from micro.config import Task
+from micro.datasets.reported import Doubt
 from micro.runs.assessment.classifier import classifier_reasons
 from micro.runs.assessment.detector import detector_reasons
 from micro.runs.assessment.folds import fold_reasons, over_folds
@@ -13,6 +14,7 @@ from micro.runs.assessment.labels import label_reasons
 from micro.runs.assessment.learning import learning_of
 from micro.runs.assessment.regression import regression_reasons
 from micro.runs.assessment.text import text_reasons
+from micro.runs.assessment.unlike import unlike_others
 from micro.runs.assessment.words import METRIC_NAMES
 from micro.runs.run_report import RunReport
 from micro.runs.verdict import GRADES, Grade, Reason, Verdict
@@ -44,7 +46,7 @@ def judge(report: RunReport) -> Verdict:
     whole = over_folds(report)
     of_task = [*fold_reasons(report, whole, APART), *OF_TASK[report.task](whole)]
     unfinished = _unfinished(report, of_task)
-    doubts = _doubts(report, of_task)
+    doubts = _doubts([*report.data.doubts, *unlike_others(whole)], of_task)
     reasons = [*_budget(report), *doubts, *unfinished, *of_task, *_int8(whole), *_seeds(report), *_poor_teacher(whole)]
     # Reasons of one grade stay in this order.
     ordered = sorted(reasons, key=lambda reason: -GRADES.index(reason.grade))
@@ -62,11 +64,11 @@ def _budget(report: RunReport) -> Iterator[Reason]:
         )
 
 
-def _doubts(report: RunReport, of_task: Sequence[Reason]) -> Iterator[Reason]:
+def _doubts(doubts: Sequence[Doubt], of_task: Sequence[Reason]) -> Iterator[Reason]:
     """What is probably wrong with the files, before all that it may have led to: as grave as the worst of its task."""
     grades: list[Grade] = ["doubtful", *(reason.grade for reason in of_task)]
     grade = max(grades, key=GRADES.index)
-    for doubt in report.data.doubts:
+    for doubt in doubts:
         yield Reason(grade, doubt.what, doubt.says, doubt.then)
 
 
