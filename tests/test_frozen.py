@@ -47,7 +47,7 @@ def freezes(number, made):
         made[:, 0] = 0.125
 
 
-def test_a_channel_that_freezes_is_said_with_its_file_and_from_when(tmp_path):
+def test_a_channel_that_freezes_is_said_with_its_file_and_from_when(tmp_path, monkeypatch):
     paths = written(tmp_path, freezes)
     says = (
         "x of ok2.csv stays at 0.125 throughout, y of ok1.csv stays at -0.25 from 6 s to the end (3,000 rows), "
@@ -56,6 +56,8 @@ def test_a_channel_that_freezes_is_said_with_its_file_and_from_when(tmp_path):
     (doubt,) = prepare(load_config(tmp_path / "c.toml")).doubts
     assert doubt.says == says
     assert says in invoke("run", tmp_path / "c.toml", "--out", tmp_path / "run", "--dry-run").output.replace("\n", " ")
+    # However the rows are divided to be read.
+    monkeypatch.setattr("micro.datasets.cells.BLOCK_ROWS", 700)
     looked = survey(paths, RATE)
     assert [each for each in looked.remarks if "stays at" in each] == [f"{says}: {doubt.then}"]
 

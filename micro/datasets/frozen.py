@@ -84,9 +84,10 @@ class Frozen:
 
 
 def movement_of(
-    samples: np.ndarray, valid: np.ndarray | None = None, begins: float = 0.0, rate: float | None = None
+    samples: np.ndarray, masks: Sequence[np.ndarray] = (), begins: float = 0.0, rate: float | None = None
 ) -> Movement:
-    """How the channels of samples, (n, channels), move; NaN and rows that are not `valid`, (n,) bool, are of no run."""
+    """How the channels of samples, (n, channels), move; NaN is of no run, nor are rows that are False in one of
+    `masks`, (n,) bool each."""
     count = samples.shape[1]
     pairs, changed, energy, low = (np.zeros(count) for _ in range(4))
     low += np.inf
@@ -95,8 +96,8 @@ def movement_of(
         first = max(part.start - 1, 0)
         block = np.asarray(samples[first : part.stop], np.float32)
         known = np.isfinite(block)
-        if valid is not None:
-            known &= valid[first : part.stop, None]
+        for mask in masks:
+            known &= mask[first : part.stop, None]
         low = np.minimum(low, np.where(known, block, np.inf).min(axis=0, initial=np.inf))
         both = known[1:] & known[:-1]
         steps = np.where(both, np.diff(np.where(known, block, 0).astype(np.float64), axis=0), 0.0)
@@ -154,7 +155,7 @@ def frozen_doubts(
     files: dict[str, list[Movement]] = {}
     for one in (each.sensed for each in recordings):
         if one.image_size is None and one.sample_rate is not None and bool(one.healthy.any()):
-            moves = movement_of(one.samples, one.valid & one.healthy, one.start_seconds, one.sample_rate)
+            moves = movement_of(one.samples, (one.valid, one.healthy), one.start_seconds, one.sample_rate)
             files.setdefault(one.name, []).append(moves)
     if not files:
         return []
