@@ -16,16 +16,17 @@ from micro.detection.modes import OFF, Ranges
 from micro.signal.octaves import octaves_of
 from micro.support.wording import counted
 
-# Doublings of the energy by which a machine that runs lies below the quietest healthy session at most: half of its amplitude.
+# Doublings of the energy by which a machine that runs lies below the usual healthy session at most: half of its amplitude.
 QUIETER = 2.0
-# Windows of a recording that are looked at, and how many of a file say something.
-LOOKED_AT, FEWEST = 256, 4
+# Windows of a recording that are looked at, how many of a file say something, and what fraction of its windows is off: where
+# the machine also runs, its speed is not dead.
+LOOKED_AT, FEWEST, OFF_SHARE = 256, 4, 0.9
 
 
 def dead_speeds(
     ranges: Ranges, recordings: Sequence[Recording], views: Views, sessions: Sequence[np.ndarray]
 ) -> list[Doubt]:
-    """What to say of each file of which most windows that are off by their speed are as loud as those that run.
+    """What to say of each file that is off by its speed throughout, and mostly as loud as windows that run.
 
     Args:
         ranges: What tells operating modes apart.
@@ -36,20 +37,23 @@ def dead_speeds(
     octaves = octaves_of(views.student)
     if octaves is None or not len(sessions):
         return []
-    quietest = min(float(one.mean()) for one in sessions)
+    # In the median, as one session with a frozen channel has hardly any energy.
+    usual = float(np.median([one.mean() for one in sessions]))
     levels: dict[str, list[np.ndarray]] = {}
     counts: Counter[str] = Counter()
+    windows: Counter[str] = Counter()
     for recording in recordings:
         frames, starts = cut(recording, views)
         modes = modes_of(ranges, recording, starts + views.history, views.student.window)
         off = np.flatnonzero(modes == OFF)
         counts[recording.name] += len(off)
+        windows[recording.name] += len(starts)
         rows = off[np.unique(np.linspace(0, len(off) - 1, min(len(off), LOOKED_AT)).astype(int))]
         sums = views.octaves(frames, rows) if len(rows) else None
         if sums is not None:
             own = octaves.means(sums, 1)[:, : octaves.count].mean(axis=1)
             levels.setdefault(recording.name, []).append(own)
-    loud = {name: np.concatenate(own) > quietest - QUIETER for name, own in levels.items()}
+    loud = {name: np.concatenate(own) > usual - QUIETER for name, own in levels.items()}
     return [
         Doubt(
             f"{ranges.column} says off in {name} while the machine runs",
@@ -58,7 +62,7 @@ def dead_speeds(
             "check the sensor of the speed",
         )
         for name, own in loud.items()
-        if len(own) >= FEWEST and own.mean() > 0.5
+        if len(own) >= FEWEST and own.mean() > 0.5 and counts[name] >= OFF_SHARE * windows[name]
     ]
 
 
