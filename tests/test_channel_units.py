@@ -1,17 +1,21 @@
 """Units that files name: kept by a run's report, and named where firmware says what its sensor is to give."""
 
 import json
+from dataclasses import asdict
 
 import numpy as np
 import pandas as pd
 import pytest
 from emitted_c import firmwares, frames_of
+from reports import plain_report, report_with
 from support import invoke
 
 from micro.config import load_config
 from micro.datasets.prepare import prepare
 from micro.firmware.channels import Channel
 from micro.firmware.project import project_files
+from micro.look.survey import survey
+from micro.runs.assessment.judge import judge
 
 WAVES = np.random.default_rng(0).normal(size=(4, 1200, 2)).round(3)
 
@@ -64,12 +68,21 @@ def prepared(folder, ending, units, source=""):
 def test_units_that_files_agree_on_are_kept_and_others_are_said(tmp_path, ending):
     agreed = prepared(tmp_path / "agreed", ending, [["[m/s2]", ""], ["m/s2", "bar"], ["m/s2", ""], ["m/s2", "bar"]])
     assert agreed.units == {"a_x": "m/s2", "p": "bar"}
-    assert not [note for note in agreed.notes if "unit" in note]
+    assert not agreed.doubts
     differing = prepared(tmp_path / "differing", ending, [["m/s2", "bar"]] * 3 + [["g", "bar"]])
     assert differing.units == {"p": "bar"}
-    (note,) = [note for note in differing.notes if "unit" in note]
-    assert note.startswith("a_x is in units that differ by file, m/s2 in ")
-    assert note.endswith(f"ok0.{ending}, g in worn3.{ending}: bring all files to one unit.")
+    (doubt,) = differing.doubts
+    assert str(doubt) == (
+        f"a_x is in units that differ by file, m/s2 in ok0.{ending}, ok1.{ending}, ok2.{ending}, g in worn3.{ending}: "
+        "bring all files to one unit."
+    )
+    # It stands before all that it may have led to in the verdict, and is said where files are looked at.
+    plain = plain_report()
+    verdict = judge(report_with(data={**plain["data"], "doubts": [asdict(doubt)]}))
+    assert (verdict.reasons[0].says, verdict.next_step) == (doubt.says, doubt.then)
+    looked = survey(sorted((tmp_path / "differing/x").iterdir()))
+    found = [each for each in looked.remarks if "unit" in each]
+    assert found == ([] if ending == "xlsx" else [str(doubt).rstrip(".")])  # a workbook's row of units is not found out
 
 
 def test_units_of_a_further_source_are_kept(tmp_path):

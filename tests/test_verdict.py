@@ -198,6 +198,24 @@ def test_false_alarms_name_recordings_and_features_that_moved_and_how_far():
     assert "these recordings differ from the training data" in verdict.next_step
 
 
+def test_healthy_recordings_unlike_all_others_are_asked_about_before_anything_else():
+    """One faulty file in the healthy folder, of which a weak AUC, faults that are missed and false alarms may come."""
+    even, missed = [row(f"ok{n}.csv", "healthy", 30, 0) for n in range(5)], row("worn.csv", "faulty", 300, 3)
+    odd = [row(f"odd{n}.csv", "healthy", 30, 10, [("x: RMS", 4.3)]) for n in range(2)]
+    of_one, of_two = (judge(detector_report(*even, *odd[:count], missed, asked=0.05, auc=0.55)) for count in (1, 2))
+    assert of_one.reasons[0].says == (
+        "odd0.csv (10 of 30 windows; moved: x: RMS +4.3) is unlike the other healthy recordings: 33.3 % of its windows are "
+        "above the threshold, and 0 % of the others'"
+    )
+    assert of_one.next_step.startswith("look whether odd0.csv is healthy: if not, leave it out of the healthy files")
+    assert of_two.reasons[0].what == "odd0.csv and odd1.csv are unlike the other healthy recordings"
+    # False alarms that many recordings share, or of a rate that was asked for, speak against none of them.
+    shared = [row(f"ok{n}.csv", "healthy", 30, 10) for n in range(5)]
+    asked = [*even, row("odd.csv", "healthy", 30, 3)]
+    for rows in (shared, asked, odd):
+        assert not [each for each in judge(detector_report(*rows, missed, asked=0.05)).reasons if "unlike" in each.what]
+
+
 @pytest.mark.parametrize(("count", "verb"), [(1, "is"), (2, "are")])
 def test_one_window_is_and_two_are(count, verb):
     detector = judge(detector_report(row("a.csv", "healthy", 300, count), row("b.csv", "faulty", 300, count))).reasons

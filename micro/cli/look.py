@@ -188,7 +188,7 @@ def _print_json(found: Survey, suggestion: Suggestion, lacking: str | None) -> N
         {**dataclasses.asdict(dataclasses.replace(each, curves=())), "path": str(each.path)} for each in found.files
     ]
     for each in files:
-        del each["curves"], each["flags"], each["speeds"]
+        del each["curves"], each["flags"], each["speeds"], each["moves"]
     plain = {field.name: getattr(found, field.name) for field in dataclasses.fields(found)}
     speeds = [{**dataclasses.asdict(each), "edges": each.edges} for each in suggestion.speeds]
     said = {"reasons": suggestion.reasons, "notes": suggestion.notes, "speeds": speeds}

@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from micro.datasets.recording import Recording
-from micro.support.wording import listed
+from micro.datasets.reported import Doubt
+from micro.support.wording import are, listed
 
 
 def units_below(names: Sequence[str], places: Sequence[int], cells: Sequence[object]) -> dict[str, str]:
@@ -57,21 +58,43 @@ def other_units(recordings: Sequence[Recording], trained: Mapping[str, str]) -> 
     ]
 
 
-def units_of(recordings: Sequence[Recording], channels: Sequence[str]) -> tuple[dict[str, str], list[str]]:
-    """By channel, the unit that all files which name one agree on; and a sentence on each channel whose files do not agree."""
+def units_of(recordings: Sequence[Recording], channels: Sequence[str]) -> tuple[dict[str, str], list[Doubt]]:
+    """By channel, the unit that all files which name one agree on; and what to say of channels whose files do not agree."""
+    named = [(one.name, one.units) for one in recordings]
     units: dict[str, str] = {}
-    notes = []
     for channel in channels:
-        found: dict[str, tuple[str, str]] = {}
-        for one in recordings:
-            if channel in one.units:
-                found.setdefault(_plain(one.units[channel]), (one.units[channel], one.name))
+        found = {_plain(own[channel]): own[channel] for _, own in reversed(named) if channel in own}
         if len(found) == 1:
-            ((units[channel], _),) = found.values()
-        elif found:
-            said = listed([f"{unit} in {name}" for unit, name in found.values()])
-            notes.append(f"{channel} is in units that differ by file, {said}: bring all files to one unit.")
-    return units, notes
+            (units[channel],) = found.values()
+    return units, differing_units(named, channels)
+
+
+def differing_units(named: Sequence[tuple[str, Mapping[str, str]]], channels: Sequence[str]) -> list[Doubt]:
+    """What to say of channels that files give in several units, those of the same files together.
+
+    Args:
+        named: Files by their names, each with the units of its channels; a name may come more than once.
+        channels: Those that are looked at.
+    """
+    alike: dict[str, list[str]] = {}
+    for channel in channels:
+        found: dict[str, tuple[str, dict[str, None]]] = {}
+        for name, units in named:
+            if channel in units:
+                found.setdefault(_plain(units[channel]), (units[channel], {}))[1][name] = None
+        if len(found) > 1:
+            # The unit of the fewest files last: these are probably those to mend.
+            ordered = sorted(found.values(), key=lambda each: -len(each[1]))
+            said = ", ".join(f"{unit} in {listed(list(names))}" for unit, names in ordered)
+            alike.setdefault(said, []).append(channel)
+    return [
+        Doubt(
+            "units differ by file",
+            f"{listed(names, 5)} {are(len(names))} in units that differ by file, {said}",
+            "bring all files to one unit",
+        )
+        for said, names in alike.items()
+    ]
 
 
 def joined_units(units: Sequence[Mapping[str, str]]) -> dict[str, str]:

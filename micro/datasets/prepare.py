@@ -24,7 +24,9 @@ from micro.datasets.bearing_lines import bearing_lines
 from micro.datasets.channel_units import units_of
 from micro.datasets.class_windows import class_parts
 from micro.datasets.cwru_windows import cwru_parts
+from micro.datasets.dead_speed import dead_speeds_of
 from micro.datasets.enough_modes import with_known_modes
+from micro.datasets.frozen import frozen_doubts
 from micro.datasets.label_windows import label_parts
 from micro.datasets.mixing import joined, mixed_windows
 from micro.datasets.partners import require_partners
@@ -154,7 +156,8 @@ def _scaled(parts: Parts) -> Prepared:
             np.concatenate([each.samples for each in parts.validation]),
             np.concatenate([np.full(len(each.samples), each.label) for each in parts.validation]),
         ),
-        notes=(*parts.notes, *_learned_faults(parts), *_clipped(parts), *differing),
+        notes=(*parts.notes, *_learned_faults(parts), *_clipped(parts)),
+        doubts=(*differing, *frozen_doubts(parts.recordings, parts.channels, parts.recorded), *dead_speeds_of(parts)),
         healthy_classes=parts.healthy_classes,
         class_weights=parts.class_weights,
         label_names=parts.label_names,

@@ -10,7 +10,7 @@ import numpy as np
 from micro.config import Task
 from micro.datasets.bearing_lines import BearingLines
 from micro.datasets.machines import Machines
-from micro.datasets.reported import RecordedTime, SourceData, Unjudged
+from micro.datasets.reported import Doubt, RecordedTime, SourceData, Unjudged
 from micro.datasets.targets import AnyTarget
 from micro.datasets.text import Text
 from micro.datasets.vibration_levels import Levels
@@ -37,6 +37,7 @@ class Prepared:
             (n, samples), those of all sources.
         validation_samples: Samples of some validation windows with their labels, for what must not touch the test.
         notes: Sentences for the user on what was skipped, left out or split.
+        doubts: What is probably wrong with the files.
         healthy_classes: Of a classification, those that raise no alarm; empty where there is no alarm.
         class_weights: How much a training example of each class counts; empty where all count the same.
         label_names: Of several labels at once, else empty.
@@ -72,6 +73,7 @@ class Prepared:
     test_vectors: np.ndarray
     validation_samples: tuple[np.ndarray, np.ndarray]
     notes: tuple[str, ...] = ()
+    doubts: tuple[Doubt, ...] = ()
     healthy_classes: tuple[str, ...] = ()
     class_weights: tuple[float, ...] = ()
     label_names: tuple[str, ...] = ()

@@ -17,6 +17,19 @@ class SourceData:
 
 
 @dataclass(frozen=True)
+class Doubt:
+    """What is probably wrong with the files of a run: in a few words, in a sentence that names file and channel, and what to
+    do about it."""
+
+    what: str
+    says: str
+    then: str
+
+    def __str__(self) -> str:
+        return f"{self.says}: {self.then}."
+
+
+@dataclass(frozen=True)
 class RecordedTime:
     """Of all recordings that were read: `files`, their `seconds` together, without gaps, and the days of the first and the last
     sample, as year-month-day, None where files name no day."""

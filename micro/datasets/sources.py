@@ -150,7 +150,7 @@ def _read(
         for path in dict.fromkeys(places)
     }
     units, said = units_of(stretches, channels)
-    notes.update(dict.fromkeys(said))
+    notes.update(dict.fromkeys(map(str, said)))
     return by_file, SourceData(source.name, channels, rate if known is None else known.sample_rate, units), [*notes]
 
 

@@ -6,6 +6,8 @@ import shlex
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
+from micro.datasets.channel_units import differing_units
+from micro.datasets.frozen import Frozen, doubts_about, frozen_in
 from micro.datasets.missing import SELDOM
 from micro.datasets.precision import Precision, joined
 from micro.look.speed import Speed, is_speed
@@ -152,3 +154,32 @@ def without_odd(files: Sequence[Surveyed], columns: list[str] | None, remarks: l
         return columns
     remarks += [f"column {name!r} is left out, as it {why}" for name, why in left.items()]
     return kept
+
+
+def differences(files: Sequence[Surveyed]) -> list[str]:
+    """Sentences on rates, channels and units that are not the same in all files, and on channels that freeze in some."""
+    remarks = []
+    rates = sorted({file.rate for file in files if file.rate is not None})
+    if rates and rates[-1] > 1.01 * rates[0]:
+        remarks.append(f"sample rates differ, from {rates[0]:g} to {rates[-1]:g} Hz; a run needs files of one rate")
+    first = [channel.name for channel in files[0].channels]
+    other = next((file for file in files if [channel.name for channel in file.channels] != first), None)
+    if other is not None:
+        names = [channel.name for channel in other.channels]
+        lacks = [name for name in first if name not in names]
+        has = f"lacks {', '.join(lacks[:5])}" if lacks else "has other columns"
+        remarks.append(f"columns differ: {other.name} {has}; a run reads the columns of its first file from all")
+    every = dict.fromkeys(channel.name for file in files for channel in file.channels)
+    units = [(file.name, {each.name: each.unit for each in file.channels if each.unit}) for file in files]
+    doubts = [*differing_units(units, list(every)), *doubts_about(_frozen(files, first))]
+    return remarks + [f"{each.says}: {each.then}" for each in doubts]
+
+
+def _frozen(files: Sequence[Surveyed], names: Sequence[str]) -> list[Frozen]:
+    """Channels that freeze, of those files that have the same; the speed of a shaft may stay as it is."""
+    same = {
+        file.name: [file.moves]
+        for file in files
+        if file.moves is not None and [channel.name for channel in file.channels] == names
+    }
+    return [one for one in frozen_in(same, names) if not is_speed(one.channel)] if same else []

@@ -101,13 +101,16 @@ def seconds_of(rate: float) -> float:
     return 0.1 if rate >= VIBRATION else 2.0
 
 
-def still_of(samples: np.ndarray, names: Sequence[str], rate: float | None) -> Still | None:
+def still_of(
+    samples: np.ndarray, names: Sequence[str], rate: float | None, frozen: Sequence[tuple[int, int, int]] = ()
+) -> Still | None:
     """Whether a file has stretches in which its samples hardly move, and others.
 
     Args:
         samples: (n, channels), NaN where a value is missing.
         names: Of the channels.
         rate: In Hz, None where it is not known.
+        frozen: Places of channels, and the rows from and to which each is constant while others go on: these say nothing.
 
     Returns: None for a file that is too short to say, or of slow process data. Parts without values count as neither.
 
@@ -125,6 +128,8 @@ def still_of(samples: np.ndarray, names: Sequence[str], rate: float | None) -> S
     if len(samples) // size < FEWEST:
         return None
     levels = _levels(samples, size)
+    for place, start, stop in frozen:
+        levels[start // size : -(-stop // size), place] = np.nan
     known = [np.isfinite(levels[:, place]) for place in range(len(names))]
     found = {place: quiet for place in range(len(names)) if (quiet := _quiet_known(levels[:, place])) is not None}
     if not found:

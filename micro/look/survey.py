@@ -18,6 +18,7 @@ from micro.datasets import clock
 from micro.datasets.contents import Contents, rows_of
 from micro.datasets.find import short_names
 from micro.datasets.formats import is_text, read_contents
+from micro.datasets.frozen import frozen_rows, movement_of
 from micro.datasets.lines import text_blocks
 from micro.datasets.spacing import evenly_spaced
 from micro.datasets.twins import twins_of
@@ -27,7 +28,7 @@ from micro.look.dialect import Dialect, dialect_of
 from micro.look.given import NOTHING, ContradictionError, Given, typed_as
 from micro.look.heads import head_of
 from micro.look.patterns import shortened
-from micro.look.remarks import coarse, never_changes, precision_of, seldom_filled, without_odd
+from micro.look.remarks import coarse, differences, never_changes, precision_of, seldom_filled, without_odd
 from micro.look.settled import Columns, columns_of
 from micro.look.speed import kept_of
 from micro.look.still import still_of
@@ -164,9 +165,11 @@ def _read(
             config = _reading_of(columns, dialects.get(path))
             read = read_contents(path, config)
             each = _surveyed(name, path, read, config, columns, path in drawn)
-            still = still_of(read.samples, read.channels, sample_rate if each.rate is None else each.rate)
+            hertz = sample_rate if each.rate is None else each.rate
+            moves = movement_of(read.samples, rate=hertz)
+            still = still_of(read.samples, read.channels, hertz, frozen_rows(moves))
             flags, some = flags_of(read, config.label_columns, given), kept_of(read.samples, read.channels)
-            found.append(replace(each, flags=flags, still=still, speeds=some))
+            found.append(replace(each, flags=flags, still=still, speeds=some, moves=moves))
             remarks += [f"{name}: {said}" for said in read.unread]
         except (MicroError, ValueError) as error:
             if given.reading and _reads_otherwise(path):
@@ -189,7 +192,7 @@ def _read(
         if kept is not None:
             special = (*columns.special, *labels.names)
             settings["columns"] = shortened(kept, [each.names for each in dialects.values()], special)
-    remarks += _differences(found) if found else []
+    remarks += differences(found) if found else []
     remarks += seldom_filled(found, used) + conditions(found, labels, given) + of_whole_files(labels)
     if label is not None and "label_column" not in given.settings and never_changes(found):
         remarks.append(f"column {label!r} is left out, as it holds the same in every row of every file")
@@ -197,7 +200,7 @@ def _read(
         del settings["label_column"]
         label = None
     return Survey(
-        tuple(replace(file, flags=None) for file in found),
+        tuple(replace(file, flags=None, moves=None) for file in found),
         tuple(unread),
         settings,
         columns.time,
@@ -334,19 +337,3 @@ def _rate_and_gaps(path: Path, read: Contents, config: TableData, *, runs: bool)
             rate, breaks = clock.rate_and_breaks(since, named, path, part.rows.where)
             found.append((rate, len(breaks)))
     return float(np.median([rate for rate, _ in found])), sum(gaps for _, gaps in found)
-
-
-def _differences(files: Sequence[Surveyed]) -> list[str]:
-    """Sentences on rates and channels that are not the same in all files."""
-    remarks = []
-    rates = sorted({file.rate for file in files if file.rate is not None})
-    if rates and rates[-1] > 1.01 * rates[0]:
-        remarks.append(f"sample rates differ, from {rates[0]:g} to {rates[-1]:g} Hz; a run needs files of one rate")
-    first = [channel.name for channel in files[0].channels]
-    other = next((file for file in files if [channel.name for channel in file.channels] != first), None)
-    if other is not None:
-        names = [channel.name for channel in other.channels]
-        lacks = [name for name in first if name not in names]
-        has = f"lacks {', '.join(lacks[:5])}" if lacks else "has other columns"
-        remarks.append(f"columns differ: {other.name} {has}; a run reads the columns of its first file from all")
-    return remarks

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from micro.datasets.frozen import Movement
 from micro.look.channels import Channel, Curve
 from micro.look.still import Still
 
@@ -36,7 +37,8 @@ class Surveyed:
     """One file: rows, sample rate in Hz where it is known, gaps in time, channels, and rows of each label or run; a picture's
     height and width; the column that a regression predicts; the rows of the longest stretch of each label; curves of the first
     channels where they are to be drawn; its columns of yes or no until it is known what they are; in which part of it the
-    machine probably stands still, None where that is not known; and some values of each channel that is called a speed."""
+    machine probably stands still, None where that is not known; some values of each channel that is called a speed;
+    and how its channels move, until it is known which of them freeze."""
 
     name: str
     path: Path
@@ -52,3 +54,4 @@ class Surveyed:
     flags: Flags | None = None
     still: Still | None = None
     speeds: Mapping[str, np.ndarray] = field(default_factory=dict)
+    moves: Movement | None = None

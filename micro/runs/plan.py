@@ -100,7 +100,7 @@ def planned(config: Config, data: Prepared, folds: int, out: str) -> RunPlan:
         steps=config.seeds * folds * sum(model.steps for model in models),
         seconds=round(estimated_seconds(config, data, folds), 1),
         out=out,
-        notes=data.notes,
+        notes=(*map(str, data.doubts), *data.notes),
     )
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from micro.config import Task
-from micro.datasets.reported import RecordedTime, SourceData, Unjudged
+from micro.datasets.reported import Doubt, RecordedTime, SourceData, Unjudged
 from micro.datasets.targets import AnyTarget, Target, Targets
 from micro.detection.detector import Detector
 from micro.detection.estimator import Estimator, Estimators
@@ -116,7 +116,8 @@ class DataReport(Part):
     Pictures have no sample rate, but an `image_size`, height and width. `channels` and `sample_rate` are the main source's,
     where there are further `sources`. `recordings` are those of the test. `divided` has a row for each recording, of more
     than a thousand none. `unjudged` says in how many windows of all recordings the machine is off, or of no operating mode,
-    `recorded` when and for how long recordings were made. `units` are those of channels whose files name one.
+    `recorded` when and for how long recordings were made. `units` are those of channels whose files name one,
+    `doubts` what is probably wrong with the files.
     """
 
     windows: WindowCounts
@@ -137,6 +138,7 @@ class DataReport(Part):
     unjudged: Unjudged | None = None
     recorded: RecordedTime | None = None
     units: dict[str, str] = {}
+    doubts: tuple[Doubt, ...] = ()
 
 
 class Parameters(Part):

@@ -230,8 +230,8 @@ def _data_report(results: RunResults) -> DataReport:
 
 
 def _recorded(data: Prepared) -> dict[str, Any]:
-    """When data were recorded, and of operating modes how many windows are of none, where these are known."""
-    found = {"unjudged": data.unjudged, "recorded": data.recorded}
+    """When data were recorded, of operating modes how many windows are of none, and doubts about files, where there are any."""
+    found = {"unjudged": data.unjudged, "recorded": data.recorded, "doubts": data.doubts or None}
     return {name: each for name, each in found.items() if each is not None}
 
 

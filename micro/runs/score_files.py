@@ -10,15 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from micro.config import (
-    PICTURES,
-    Config,
-    FilesData,
-    GroupedData,
-    RegressionData,
-    RigData,
-    TableData,
-)
+from micro.config import PICTURES, Config, FilesData, GroupedData, RegressionData, RigData, TableData
 from micro.datasets import table
 from micro.datasets.channel_units import other_units
 from micro.datasets.filtered import filtered
@@ -38,6 +30,7 @@ from micro.detection.recognizer import NO_CLASS, Recognizer, recognize
 from micro.detection.sensor import Fault
 from micro.errors import DataError, RunError
 from micro.runs.bearing_found import lines_of
+from micro.runs.dead_speed import dead_speed_notes
 from micro.runs.finished import read_run
 from micro.runs.label_scores import Label, window_labels
 from micro.runs.run_report import RunReport
@@ -226,6 +219,7 @@ def read_to_score(run_folder: str | Path, files: Sequence[str | Path], *, channe
     off = Standing(views, detector_limits(config.detect.off_rms, tuple(found), config.features, features))
     scalings = file_scalings(recordings, features, views, off) if tables.scaling == "per_file" else {}
     notes = (*notes, *joined.notes, *missing_notes(recordings, features), *other_units(recordings, report.data.units))
+    notes = (*notes, *dead_speed_notes(folder, report, recordings, views))
     return ToScore(folder, report, config, paths, tables, tuple(found), recordings, features, scalings, notes)
 
 

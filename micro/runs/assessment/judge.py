@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 
 from micro.config import Task
+from micro.datasets.reported import Doubt
 from micro.runs.assessment.classifier import classifier_reasons
 from micro.runs.assessment.detector import detector_reasons
 from micro.runs.assessment.folds import fold_reasons, over_folds
@@ -13,6 +14,7 @@ from micro.runs.assessment.labels import label_reasons
 from micro.runs.assessment.learning import learning_of
 from micro.runs.assessment.regression import regression_reasons
 from micro.runs.assessment.text import text_reasons
+from micro.runs.assessment.unlike import unlike_others
 from micro.runs.assessment.words import METRIC_NAMES
 from micro.runs.run_report import RunReport
 from micro.runs.verdict import GRADES, Grade, Reason, Verdict
@@ -44,7 +46,8 @@ def judge(report: RunReport) -> Verdict:
     whole = over_folds(report)
     of_task = [*fold_reasons(report, whole, APART), *OF_TASK[report.task](whole)]
     unfinished = _unfinished(report, of_task)
-    reasons = [*_budget(report), *unfinished, *of_task, *_int8(whole), *_seeds(report), *_poor_teacher(whole)]
+    doubts = _doubts([*report.data.doubts, *unlike_others(whole)], of_task)
+    reasons = [*_budget(report), *doubts, *unfinished, *of_task, *_int8(whole), *_seeds(report), *_poor_teacher(whole)]
     # Reasons of one grade stay in this order.
     ordered = sorted(reasons, key=lambda reason: -GRADES.index(reason.grade))
     learns = learning_of(report)
@@ -59,6 +62,14 @@ def _budget(report: RunReport) -> Iterator[Reason]:
             f"the student does not fit: {'; '.join(report.budget.broken)}",
             "use fewer or narrower layers in student.sizes, add a stage 'shrink', or let keras-kd search find what fits",
         )
+
+
+def _doubts(doubts: Sequence[Doubt], of_task: Sequence[Reason]) -> Iterator[Reason]:
+    """What is probably wrong with the files, before all that it may have led to: as grave as the worst of its task."""
+    grades: list[Grade] = ["doubtful", *(reason.grade for reason in of_task)]
+    grade = max(grades, key=GRADES.index)
+    for doubt in doubts:
+        yield Reason(grade, doubt.what, doubt.says, doubt.then)
 
 
 def _unfinished(report: RunReport, of_task: Sequence[Reason]) -> Iterator[Reason]:
