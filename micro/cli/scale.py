@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     "--out", required=True, type=click.Path(file_okay=False), help="Folder for journal, page and chosen config."
 )
 @click.option("--flash", help="Bytes that the program may take, such as 64KiB.")
-@click.option("--ram", help="Bytes that its tensors may take on a 32-bit chip, such as 16KiB.")
+@click.option("--ram", help="Bytes of RAM that it may take on a 32-bit chip, with samples and features, such as 16KiB.")
 @click.option("--macs", help="Multiply-accumulates that an inference may take, such as 2M.")
 @click.option(
     "--trials",
@@ -59,7 +59,7 @@ def search(
 
     \b
     Example:
-      keras-kd search pump.toml --out searches/pump --flash 16KiB --ram 8KiB
+      keras-kd search pump.toml --out searches/pump --flash 16KiB --ram 16KiB
     """
     from micro.config import load_config
 
