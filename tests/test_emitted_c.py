@@ -83,14 +83,10 @@ def everything(tmp_path_factory):
 
 @pytest.mark.slow
 def test_what_is_checked_has_every_kernel(everything):
-    kernels = {
-        name
-        for path in (ROOT / "micro/aot/kernels").glob("*.c")
-        for name in emitted_c.DEFINED.findall(path.read_text())
-    }
-    emitted = {
-        name for path in (everything / "static").glob("*.c") for name in emitted_c.DEFINED.findall(path.read_text())
-    }
+    kernels, emitted = (
+        {name for path in folder.glob("*.c") for name in emitted_c.DEFINED.findall(path.read_text())}
+        for folder in (ROOT / "micro/aot/kernels", everything / "static")
+    )
     # Some are emitted once for each width.
     emitted |= {re.sub(r"(_\d+)+$", "", name) for name in emitted}
     assert len(kernels) > 120

@@ -13,7 +13,7 @@ from emitted_c import firmwares, frames_of, texts, written
 from support import invoke
 
 from micro.config import BudgetConfig
-from micro.emission.ram import ram_of_predictor
+from micro.emission.ram import ram_around, ram_of_predictor
 from micro.firmware.project import project_files
 from micro.firmware.text_project import text_project_files
 from micro.program.placement import Use, place
@@ -21,7 +21,7 @@ from micro.program.size import Around, Model, program_of
 from micro.runs.budgets import exceeded
 from micro.runs.finished import read_run
 from micro.runs.firmware import load_firmware
-from micro.runs.firmware_ram import around_of, model_of_run, ram_of
+from micro.runs.firmware_ram import around_of, model_of_run
 from micro.targets.boards import board_of
 from micro.targets.cores import core_of
 
@@ -43,7 +43,7 @@ def test_ram_is_what_a_compiler_and_a_linker_make_of_the_project(name, tmp_path)
     image = {"image_size": (4, 5)} if name == "picture" else {}
     files = project_files(firmware, frames_of(firmware.front_end), "pump", "bare-cortex-m", "static", **image)
     folder = written(files, tmp_path)
-    stated, declared = ram_of(firmware), _declared(folder / "src")
+    stated, declared = _stated(firmware), _declared(folder / "src")
     assert 0.98 * declared <= stated <= declared
     assert stated + program_of(Model.read(firmware.deployed), "static").ram <= _linked(folder)
 
@@ -56,6 +56,12 @@ def test_ram_of_a_predictor_is_no_more_than_its_program_takes(name, tmp_path):
     stated = ram_of_predictor(firmware.predictor) + program_of(Model.read(firmware.tflite), "static").ram
     # What it prints and compares is the application's.
     assert stated <= _linked(folder) < stated + 80
+
+
+def _stated(firmware):
+    around, diagnosis = firmware.hops or firmware.front_end, firmware.diagnosis
+    monitor = None if diagnosis is None else diagnosis.monitor
+    return ram_around(around, firmware.decider, firmware.commissioning, firmware.vibration, monitor)
 
 
 def _linked(folder):
@@ -95,7 +101,7 @@ def _declared(sources):
 
 def test_a_run_is_never_said_to_fit_where_its_firmware_does_not(rig_run, tmp_path):
     """The window of samples is far larger than the model: check, boards, the budget and new-firmware count both."""
-    around = ram_of(load_firmware(rig_run))
+    around = _stated(load_firmware(rig_run))
     model = program_of(Model.read(rig_run / "student_int8.tflite"), "static").ram
     assert model < 1024 < 8192 < around
     for given, code in ((around + model, 0), (around + model - 1, 1)):
@@ -117,7 +123,9 @@ def test_what_is_of_a_model_alone_is_said_to_be(rig_run):
 
 
 def test_what_was_counted_of_the_whole_program_takes_the_place_of_what_is_known_of_it(rig_run):
-    model = replace(model_of_run(rig_run), around=Around(9000, 8900, {"m4f": (20000, 12000), "m33": (1, 1)}))
+    model = replace(
+        model_of_run(rig_run, *read_run(rig_run)), around=Around(9000, 8900, {"m4f": (20000, 12000), "m33": (1, 1)})
+    )
     sizes = {core: program_of(model, "static", core_of(core)) for core in ("m4f", "m33", "m0", "avr")}
     assert (sizes["m4f"].flash, sizes["m4f"].ram) == (20000, 12000)
     # What was counted is no less than what is known to be there: a replay has no commissioning, for example.

@@ -159,9 +159,10 @@ def model_of(model: str) -> Model:
         from micro.program.size import Model
 
         return Model.read(path)
+    from micro.runs.finished import read_run
     from micro.runs.firmware_ram import model_of_run
 
-    return model_of_run(Path(model))
+    return model_of_run(Path(model), *read_run(Path(model)))
 
 
 def tflite_of(model: str) -> Path:

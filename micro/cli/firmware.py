@@ -16,20 +16,21 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from micro.aot.block import Weights
+    from micro.config import Config
     from micro.firmware.layout import Runtime
     from micro.runs.emulated import Emulated
+    from micro.runs.run_report import RunReport
 
 
 def real_time_lines(
-    run_folder: str, board: str | None, clock: str | None, results: Sequence[Emulated] | None = None
+    run: tuple[RunReport, Config], board: str | None, clock: str | None, results: Sequence[Emulated] | None = None
 ) -> tuple[str, ...]:
     """Whether a run's firmware keeps up with its sensor, a line for each board or core; `results` in place of its report's."""
-    from micro.runs.finished import read_run
     from micro.runs.real_time import real_times
     from micro.targets.units import parse_clock
 
     mhz = None if clock is None else parse_clock(clock, "--clock")
-    return tuple(map(str, real_times(*read_run(Path(run_folder)), results, board, mhz)))
+    return tuple(map(str, real_times(*run, results, board, mhz)))
 
 
 @click.command("new-firmware", short_help="Write a firmware project for a board")
@@ -81,6 +82,7 @@ def new_firmware(
     require_run(run_folder)
     from micro.firmware import new_firmware as write_project
     from micro.firmware.exchangeable import REAL_TIME
+    from micro.runs.finished import read_run
 
     paths = write_project(
         *(run_folder, out, board),
@@ -95,22 +97,22 @@ def new_firmware(
         print_json({"files": [str(path) for path in paths]})
     else:
         click.echo(f"wrote {len(paths)} files; go on with {Path(out) / 'README.md'}")
-        lines = (REAL_TIME,) if weights == "exchangeable" else real_time_lines(run_folder, chip, clock)
-        for line in (*_too_small(run_folder, chip, runtime), *lines):
+        run = read_run(Path(run_folder))
+        lines = (REAL_TIME,) if weights == "exchangeable" else real_time_lines(run, chip, clock)
+        for line in (*_too_small(Path(run_folder), run, chip, runtime), *lines):
             click.echo(line)
 
 
-def _too_small(run_folder: str, chip: str | None, runtime: Runtime) -> tuple[str, ...]:
+def _too_small(folder: Path, run: tuple[RunReport, Config], chip: str | None, runtime: Runtime) -> tuple[str, ...]:
     """A warning where a run's firmware does not fit the chip, the config's where none is named."""
     from micro.program.placement import Use, place
-    from micro.runs.finished import read_run
     from micro.runs.firmware_ram import model_of_run
     from micro.targets.boards import board_of
 
-    name = chip or read_run(Path(run_folder))[1].budget.board
+    name = chip or run[1].budget.board
     if name is None:
         return ()
-    problems = place(model_of_run(Path(run_folder)), board_of(name), runtime, Use()).problems
+    problems = place(model_of_run(folder, *run), board_of(name), runtime, Use()).problems
     return (f"warning: {name} is too small: {'; '.join(problems)}",) if problems else ()
 
 
@@ -173,10 +175,12 @@ def emulate(run_folder: str, cores: tuple[str, ...], board: str | None, clock: s
     from micro.cli.report_tables import operators_table
     from micro.firmware.emulate import add_to_report
     from micro.firmware.emulate import emulate as emulate_run
+    from micro.runs.finished import read_run
 
-    real_time_lines(run_folder, board, clock)  # what is wrong of them is said before minutes have passed
+    run = read_run(Path(run_folder))
+    real_time_lines(run, board, clock)  # what is wrong of them is said before minutes have passed
     results = emulate_run(run_folder, cores or USUAL_CORES)
-    lines = real_time_lines(run_folder, board, clock, results)
+    lines = real_time_lines(run, board, clock, results)
     add_to_report(run_folder, results, lines)
     for core in cores or USUAL_CORES:
         if core not in {result.core for result in results}:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from micro.runs.run_report import RunReport
     from micro.tflite.graph import Tensor
 
-# What must be done, and the seconds that must have passed, before the time that is left is told.
+# What must be done, and the seconds that must have passed, before the time that is left is shown.
 LEAST_DONE, LEAST_SECONDS = 0.1, 10.0
 # Exit code of --strict.
 UNUSABLE = 3

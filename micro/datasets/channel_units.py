@@ -32,16 +32,15 @@ def units_beside(path: Path, channels: Sequence[str]) -> dict[str, str]:
         about = json.loads(path.with_name(f"{path.name}.json").read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return {}
-    unit = about.get("unit") if isinstance(about, dict) else None
-    recorded = about.get("channels") if unit else None
-    if (
-        not isinstance(unit, str)
-        or not isinstance(recorded, list)
-        or not 0 < len(unit) <= 100
-        or not unit.isprintable()
-    ):
+    unit, recorded = (about.get("unit"), about.get("channels")) if isinstance(about, dict) else (None, None)
+    if not isinstance(unit, str) or not isinstance(recorded, list) or not is_unit(unit):
         return {}
     return {channel: unit for channel in channels if channel in recorded}
+
+
+def is_unit(text: str) -> bool:
+    """Whether a text can be a unit: 1 to 100 letters of one line."""
+    return 0 < len(text) <= 100 and text.isprintable()
 
 
 def other_units(recordings: Sequence[Recording], trained: Mapping[str, str]) -> list[str]:
@@ -61,12 +60,9 @@ def other_units(recordings: Sequence[Recording], trained: Mapping[str, str]) -> 
 def units_of(recordings: Sequence[Recording], channels: Sequence[str]) -> tuple[dict[str, str], list[Doubt]]:
     """By channel, the unit that all files which name one agree on; and what to say of channels whose files do not agree."""
     named = [(one.name, one.units) for one in recordings]
-    units: dict[str, str] = {}
-    for channel in channels:
-        found = {_plain(own[channel]): own[channel] for _, own in reversed(named) if channel in own}
-        if len(found) == 1:
-            (units[channel],) = found.values()
-    return units, differing_units(named, channels)
+    found = {channel: _units_in(named, channel) for channel in channels}
+    agreed = {channel: its[0][0] for channel, its in found.items() if len(its) == 1}
+    return agreed, differing_units(named, channels)
 
 
 def differing_units(named: Sequence[tuple[str, Mapping[str, str]]], channels: Sequence[str]) -> list[Doubt]:
@@ -78,13 +74,10 @@ def differing_units(named: Sequence[tuple[str, Mapping[str, str]]], channels: Se
     """
     alike: dict[str, list[str]] = {}
     for channel in channels:
-        found: dict[str, tuple[str, dict[str, None]]] = {}
-        for name, units in named:
-            if channel in units:
-                found.setdefault(_plain(units[channel]), (units[channel], {}))[1][name] = None
+        found = _units_in(named, channel)
         if len(found) > 1:
             # The unit of the fewest files last: these are probably those to mend.
-            ordered = sorted(found.values(), key=lambda each: -len(each[1]))
+            ordered = sorted(found, key=lambda each: -len(each[1]))
             said = ", ".join(f"{unit} in {listed(list(names))}" for unit, names in ordered)
             alike.setdefault(said, []).append(channel)
     return [
@@ -101,6 +94,15 @@ def joined_units(units: Sequence[Mapping[str, str]]) -> dict[str, str]:
     """By channel, its units in several files, each once."""
     names = dict.fromkeys(name for each in units for name in each)
     return {name: ", ".join(dict.fromkeys(each[name] for each in units if name in each)) for name in names}
+
+
+def _units_in(named: Sequence[tuple[str, Mapping[str, str]]], channel: str) -> list[tuple[str, dict[str, None]]]:
+    """Each unit of a channel, as the first file spells it, and the names of its files."""
+    found: dict[str, tuple[str, dict[str, None]]] = {}
+    for name, units in named:
+        if channel in units:
+            found.setdefault(_plain(units[channel]), (units[channel], {}))[1][name] = None
+    return list(found.values())
 
 
 def _plain(unit: str) -> str:

@@ -5,6 +5,7 @@ Structs are laid out here as the templates declare them; a test compares both wi
 
 from __future__ import annotations
 
+from math import prod
 from typing import TYPE_CHECKING, NamedTuple
 
 from micro.detection.detector import Detector
@@ -100,12 +101,12 @@ def ram_around(
     for front_end in _each(around):
         size += core.pointer.size + 4 * front_end.length
         if learns:
-            size += 4 * _count(front_end)
+            size += 4 * prod(front_end.shape)
         if front_end.orders is not None:
             size += 4 + (2 * (front_end.length // 2) if front_end.orders == "spectrum" else 0)
     if isinstance(decider, Detector) and decider.score.places:
         # The model's inputs are copied from all features.
-        size += _count(around.each if isinstance(around, Hops) else around)
+        size += prod((around.each if isinstance(around, Hops) else around).shape)
     if vibration is not None:
         size += _vibration(vibration, core).size
     return size + (0 if monitor is None else monitor.ram_bytes)
@@ -127,14 +128,6 @@ def _each(around: AnyFrontEnd | Hops) -> tuple[FrontEnd, ...]:
     return tuple(around.parts) if isinstance(around, JoinedFrontEnd) else (around,)
 
 
-def _count(front_end: AnyFrontEnd) -> int:
-    """Features of a window."""
-    count = 1
-    for size in front_end.shape:
-        count *= size
-    return count
-
-
 def _front_end(front_end: FrontEnd, core: Core) -> Layout:
     """NAME_front_end: the ring of samples, the states of filters, and of frames the rows of features."""
     fixed, framed, channels = front_end.arithmetic == "fixed", front_end.frame is not None, front_end.channels
@@ -146,7 +139,7 @@ def _front_end(front_end: FrontEnd, core: Core) -> Layout:
         INT32.of(channels * filters["low_pass_values"] * decimates),
         INT32.of(channels * filters["filter_values"]),
         INT16.of(4 if framed else 2),
-        INT8.of(_count(front_end) * framed),
+        INT8.of(prod(front_end.shape) * framed),
         INT8.of(channels * decimates),
         INT8.of(channels * (decimates and not fixed)),
         INT8.of(int(decimates)),
@@ -195,12 +188,12 @@ def _fault_fields(context: dict[str, object]) -> list[Layout]:
 def _source(front_end: FrontEnd, core: Core) -> Layout:
     """NAME_SOURCE_source: the latest window of a further source."""
     finite = () if front_end.arithmetic == "fixed" else (INT8,)
-    return core.struct(_front_end(front_end, core), INT32, *finite, INT8.of(_count(front_end)))
+    return core.struct(_front_end(front_end, core), INT32, *finite, INT8.of(prod(front_end.shape)))
 
 
 def _commissioning(front_end: FrontEnd, plan: Commissioning, detector: Layout, core: Core) -> Layout:
     """NAME_commissioning: the detector, parameters and what is learned of the machine."""
-    count = _count(front_end)
+    count = prod(front_end.shape)
     kinds = (INT32, INT32, INT8) if front_end.arithmetic == "fixed" else (FLOAT, FLOAT)
     scaling = core.struct(*(kind.of(count) for kind in kinds))
     return core.struct(

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import FrameType
 
+from micro.datasets.channel_units import is_unit
 from micro.errors import DataError
 from micro.live.arrivals import Arrival, arrivals
 from micro.live.columns import RefusedError, Row
@@ -56,7 +57,7 @@ class Wanted:
             raise ValueError(f"duration must be above 0 seconds, got {self.duration:g}")
         if len(set(self.channels)) < len(self.channels) or not all(self.channels):
             raise ValueError("channels must have names of their own")
-        if self.unit is not None and not (0 < len(self.unit) <= 100 and self.unit.isprintable()):
+        if self.unit is not None and not is_unit(self.unit):
             raise ValueError(f"unit must be 1 to 100 letters, such as m/s^2, got {self.unit[:40]!r}")
 
 

@@ -30,11 +30,10 @@ class KeptOutputs:
 
 def outputs_file(tflite: bytes, inputs: np.ndarray, outputs: np.ndarray) -> np.ndarray:
     """What `kept_outputs` reads: of int8 inputs (n, ...) and outputs (n, *output) an array with a row for each input."""
-    digests = _digests(tflite, inputs)
-    first = [n for n, digest in enumerate(digests) if digests.index(digest) == n]
-    rows = np.zeros(len(first), [("digest", np.uint8, 32), ("output", np.int8, outputs.shape[1:])])
-    for row, n in zip(rows, first):
-        row["digest"], row["output"] = np.frombuffer(digests[n], np.uint8), outputs[n]
+    kept = dict(zip(_digests(tflite, inputs), outputs))
+    rows = np.zeros(len(kept), _row_of(outputs.shape[1:]))
+    for row, (digest, output) in zip(rows, kept.items()):
+        row["digest"], row["output"] = np.frombuffer(digest, np.uint8), output
     return rows
 
 
@@ -51,10 +50,13 @@ def kept_outputs(folder: Path, shape: tuple[int, ...]) -> KeptOutputs | None:
         return None
     except (OSError, ValueError) as error:
         raise RunError(f"{path} is damaged: {error}") from None
-    wanted = np.dtype([("digest", np.uint8, 32), ("output", np.int8, shape)])
-    if rows.dtype != wanted or rows.ndim != 1:
+    if rows.dtype != _row_of(shape) or rows.ndim != 1:
         raise RunError(f"{path} is damaged: it does not hold outputs of shape {shape} with the digests of their inputs")
     return KeptOutputs({row["digest"].tobytes(): row["output"] for row in rows})
+
+
+def _row_of(shape: tuple[int, ...]) -> np.dtype[np.void]:
+    return np.dtype([("digest", np.uint8, 32), ("output", np.int8, shape)])
 
 
 def _digests(tflite: bytes, inputs: np.ndarray) -> list[bytes]:

@@ -10,8 +10,8 @@ from micro.runs.assessment.words import above, named, percent
 from micro.runs.report_parts import RecordingReport
 from micro.runs.run_report import RunReport
 
-# Nearly all windows above the threshold, and the fewest that say something; so many recordings at most are the unlike ones, of
-# at least so many for each.
+# The fraction of the windows above the threshold that is nearly all, the fewest windows that say something, the most recordings
+# that are unlike the others, and the fewest healthy recordings for each of these.
 NEARLY_ALL, FEWEST, MOST, EACH = 0.8, 3, 2, 3
 
 
