@@ -158,15 +158,15 @@ def test_an_untrained_candidate_costs_what_it_will_when_trained(family, scales):
     x = rng.normal(size=(64, *shape)).astype("float32")
     student = build_model(config.student, shape, classes, "student")
     before = student.get_weights()
-    guessed = measure(written(untrained(student, config), config, x))
+    guessed = measure(written(untrained(student, config), config, x, None))
     for old, new in zip(before, student.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
     student.compile("adam", "mse")
     student.fit(x, rng.normal(size=(64, *student.output_shape[1:])), epochs=2, verbose=0)
-    trained = measure(written(student, config, x))
+    trained = measure(written(student, config, x, None))
     assert guessed.model_bytes == trained.model_bytes
     assert guessed.ram_bytes == trained.ram_bytes
-    made = written(student, config, x)
+    made = written(student, config, x, None)
     for limit in (trained.ram_bytes, trained.ram_bytes - 1, trained.arena_bytes_32bit):
         fits = over(costs_of(Model.read(made), "tflm"), {"flash": None, "ram": limit, "macs": None}) <= 0
         assert fits == micro.check(made, ram=limit, runtime="tflm").fits

@@ -11,11 +11,11 @@ from test_streaming import require_equal
 import micro
 from micro.config import parse_config
 from micro.detection.score import Score
+from micro.emission.ram import ram_around
 from micro.errors import RunError
 from micro.firmware import emulate as emulation
 from micro.program.size import Model, program_of
 from micro.runs.firmware import Firmware
-from micro.runs.firmware_ram import ram_of
 from micro.runs.models import build
 from micro.runs.streamed import streamed_student
 from micro.signal import Hops
@@ -96,7 +96,7 @@ def test_an_emulated_chip_says_what_python_says_of_whole_windows(name, stage):
     (found,) = emulation.emulate_firmware(firmware, samples[:16], "net", ("m4f",))
     assert found.equal
     assert found.windows > 40
-    stated = ram_of(firmware) + program_of(Model.read(step), "static").ram
+    stated = ram_around(firmware.hops, decider) + program_of(Model.read(step), "static").ram
     # The replay reads samples and writes results through arrays of its own.
     assert 0.7 * (found.ram - found.stack) <= stated <= found.ram - found.stack
 

@@ -33,11 +33,6 @@ class BudgetConfig(Section):
         """Whether anything is limited."""
         return any(each is not None for each in (self.flash, self.ram, self.latency, self.energy, self.board))
 
-    @property
-    def arena(self) -> str | None:
-        """RAM for TFLite Micro's arena, in which each scale of a layer takes room; static C keeps scales in flash."""
-        return self.ram if self.runtime == "tflm" else None
-
     @model_validator(mode="after")
     def _parses(self) -> BudgetConfig:
         for what, size in (("budget.flash", self.flash), ("budget.ram", self.ram)):

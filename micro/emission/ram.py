@@ -12,7 +12,6 @@ from micro.detection.detector import Detector
 from micro.detection.estimator import Estimator, Estimators
 from micro.detection.labeler import Labeler
 from micro.detection.outcome import Decider
-from micro.detection.predictor import Predictor
 from micro.detection.recognizer import Recognizer
 from micro.detection.transcription import BEST
 from micro.emission.conditioning import conditioning_context
@@ -112,13 +111,20 @@ def ram_around(
     return size + (0 if monitor is None else monitor.ram_bytes)
 
 
-def ram_of_predictor(predictor: Predictor, core: Core = WIDE) -> int:
-    """As `ram_around`, of firmware that predicts text."""
-    if predictor.form == "text":
-        recent = INT8.of(predictor.length)
+def ram_of_predictor(form: str, length: int, longest: int, core: Core = WIDE) -> int:
+    """As `ram_around`, of firmware that predicts text; see `micro.Predictor`.
+
+    Args:
+        form: 'text' or 'pairs'.
+        length: Characters that the model sees.
+        longest: Letters of the longest source.
+        core: How structs are laid out.
+    """
+    if form == "text":
+        recent = INT8.of(length)
         return core.struct(INT8.of(BEST), INT16.of(BEST), INT8, INT16, recent).size
-    output = core.struct(INT32, INT16, INT8.of(2 * predictor.longest))
-    whole = core.struct(output.of(BEST), INT8, INT16, INT8.of(predictor.longest))
+    output = core.struct(INT32, INT16, INT8.of(2 * longest))
+    whole = core.struct(output.of(BEST), INT8, INT16, INT8.of(longest))
     return whole.size + output.size * (BEST + 1)
 
 

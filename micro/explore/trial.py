@@ -18,7 +18,7 @@ from micro.errors import ConversionError
 from micro.explore.scores import score_int8, score_keras
 from micro.program.size import Around, Model, program_of
 from micro.quantize.aware import quantize_aware
-from micro.runs.budgets import exceeded
+from micro.runs.budgets import arena_left, exceeded
 from micro.runs.compression import TrainingData, Written, apply, untrained, written
 from micro.runs.estimator_teacher import (
     known_estimators,
@@ -68,7 +68,7 @@ def try_candidate(
     data = SearchData.read(Path(folder))
     seed_everything(seed, "student")
     student = build_model(parsed.student, data.x.shape[1:], data.outputs, "student")
-    smallest = _as_written(student, parsed, data.calibration)
+    smallest = _as_written(student, parsed, data)
     bounds = replace(Model.read(smallest), around=data.around)
     costs = costs_of(bounds, runtime)
     result: dict[str, Any] = {"state": "infeasible", "costs": asdict(costs)}
@@ -78,7 +78,7 @@ def try_candidate(
     result["epoch_scores"] = watch.seen
     if watch.weak:
         return {**result, "state": "stopped"}
-    made = written(_compressed(student, parsed, data, seed), parsed, data.calibration)
+    made = written(_compressed(student, parsed, data, seed), parsed, data.calibration, _arena(parsed, data, student))
     score = score_int8(made, data.judged_x, data.judged_y, data.task)
     measured = replace(Model.read(made), around=data.around)
     costs = costs_of(measured, runtime)
@@ -209,21 +209,27 @@ def _compressed(student: keras.Model, config: Config, data: SearchData, seed: in
     if config.teacher.detectors:
         recipe = recipe_of(config, data.teacher, student, steps_of(config, len(data.x)))
         training = replace(training, teacher=data.teacher, recipe=recipe, supplied=data.targets)
+    arena = _arena(config, data, student)
     for stage in config.compress:
         seed_everything(seed, stage.stage)
-        student = apply(stage, student, training, config, data.calibration)
+        student = apply(stage, student, training, config, data.calibration, arena)
     return student
 
 
-def _as_written(student: keras.Model, config: Config, calibration: np.ndarray) -> Written:
+def _as_written(student: keras.Model, config: Config, data: SearchData) -> Written:
     """The .tflite of an untrained student, as large as its trained one will be."""
     model = untrained(student, config)
     quantize = next((stage for stage in config.compress if isinstance(stage, QuantizeStage)), None)
     if quantize is not None:
         model = quantize_aware(
-            model, calibration, weights="per_tensor", bits=quantize.bits, activations=quantize.activations
+            model, data.calibration, weights="per_tensor", bits=quantize.bits, activations=quantize.activations
         )
-    return written(model, config, calibration)
+    return written(model, config, data.calibration, _arena(config, data, student))
+
+
+def _arena(config: Config, data: SearchData, student: keras.Model) -> int | None:
+    """What a budget of the config itself leaves the model's tensors; that of the search is another."""
+    return arena_left(config.budget, data.around, student)
 
 
 def costs_of(model: Model, runtime: Runtime) -> Costs:

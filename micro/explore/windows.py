@@ -21,9 +21,9 @@ from micro.explore.holdout import search_windows
 from micro.explore.scores import score_keras, score_outputs
 from micro.runs.estimator_teacher import fit_estimator_teacher
 from micro.runs.estimators import Predictor
-from micro.runs.firmware_ram import around_of_front_end
 from micro.runs.fold_teacher import cross_fitted, sets_of_folds
 from micro.runs.lock import PATIENCE, holding, settled
+from micro.runs.planned_ram import planned_around
 from micro.runs.publish import write_folder
 from micro.runs.recorded_teacher import RecordedTeacher
 from micro.runs.score_teacher import fit_score_teacher
@@ -31,7 +31,6 @@ from micro.runs.teaching import candidates_of, on_outputs, recipe_of
 from micro.runs.train import check_teacher, train_teacher, untrained_models, with_unlabeled
 from micro.runs.training_devices import ready_devices
 from micro.runs.unlabeled import require_no_labels
-from micro.signal import AnyFrontEnd
 from micro.support.files import array_bytes, json_bytes, keras_bytes
 
 
@@ -103,7 +102,7 @@ def _prepare_windows(config: Config, folder: str, teacher_from: str | None, kept
             "teacher": f"{Path(folder).name}-teacher" if teacher_from is None else f"{Path(teacher_from).name}-teacher",
             "teacher_score": teacher_score,
             "windows": {"train": len(data.train), "judged": len(judged)},
-            "around": None if data.features is None else _around(data.features),
+            "around": _around(config, data),
         }
     )
     write_folder(folder, parts)
@@ -111,10 +110,10 @@ def _prepare_windows(config: Config, folder: str, teacher_from: str | None, kept
     return {"teacher_score": teacher_score}
 
 
-def _around(front_end: AnyFrontEnd) -> list[int]:
-    """RAM of the front end on 32 bits and on an AVR, which every candidate takes besides its own."""
-    around = around_of_front_end(front_end, streams=False)
-    return [around.ram, around.ram_avr]
+def _around(config: Config, data: Prepared) -> list[int] | None:
+    """RAM of the firmware on 32 bits and on an AVR, which every candidate takes besides its own; None without firmware."""
+    around = planned_around(config, data)
+    return None if around is None else [around.ram, around.ram_avr]
 
 
 def _estimators(config: Config, data: Prepared) -> tuple[Predictor, RecordedTeacher]:

@@ -23,13 +23,12 @@ from micro.config import ClusterStage, Config, PruneStage, QuantizeStage, Shrink
 from micro.conversion.convert_keras import convert, error_against
 from micro.conversion.converted import Converted
 from micro.errors import ConversionWarning, RunError
-from micro.program.size import Model
+from micro.program.size import Around, Model
 from micro.quantize.aware import QuantizationAware, quantize_aware
 from micro.quantize.granularity import choose_weights
 from micro.quantize.program import Activations
 from micro.quantize.rules import Granularity
-from micro.runs.budgets import exceeded
-from micro.runs.firmware_ram import around_of_front_end
+from micro.runs.budgets import arena_left, exceeded
 from micro.runs.streamed import streamed_student
 from micro.runs.unlabeled import of_labeled
 from micro.signal import AnyFrontEnd, FrontEnd
@@ -63,9 +62,14 @@ def apply(
     training: TrainingData,
     config: Config,
     calibration: np.ndarray,
+    arena: int | None,
     watching: Sequence[keras.callbacks.Callback] = (),
 ) -> keras.Model:
-    """The model after a stage; the model handed in is not changed. `watching` are callbacks that change nothing.
+    """The model after a stage; the model handed in is not changed.
+
+    Args:
+        arena: Bytes that the model's tensors may take, as `arena_left` gives them.
+        watching: Callbacks that change nothing.
 
     Raises:
         ValueError: For what the stage cannot do with this model, by name.
@@ -86,7 +90,7 @@ def apply(
         return prune_with(tuning, model, stage.target_sparsity, pattern=stage.pattern)
     if isinstance(stage, ClusterStage):
         return cluster_with(tuning, model, stage.clusters)
-    return _quantization_aware(stage, model, training, config, calibration, watching)
+    return _quantization_aware(stage, model, training, config, calibration, arena, watching)
 
 
 def _quantization_aware(
@@ -95,6 +99,7 @@ def _quantization_aware(
     training: TrainingData,
     config: Config,
     calibration: np.ndarray,
+    arena: int | None,
     watching: Sequence[keras.callbacks.Callback],
 ) -> keras.Model:
     """The model with int8 simulated, fine-tuned so that zeros and clusters of earlier stages stay."""
@@ -102,7 +107,7 @@ def _quantization_aware(
         model,
         calibration,
         ranges=stage.ranges,
-        weights=_scales(stage, model, config, calibration),
+        weights=_scales(stage, model, config, calibration, arena),
         bits=stage.bits,
         activations=stage.activations,
     )
@@ -125,26 +130,25 @@ class Written:
     plain: Converted
 
 
-def written(model: keras.Model, config: Config, calibration: np.ndarray) -> Written:
-    """The .tflite of a student after its stages: within the budget of RAM where scales decide it, packed where that pays."""
+def written(model: keras.Model, config: Config, calibration: np.ndarray, arena: int | None) -> Written:
+    """The .tflite of a student after its stages: within `arena` where scales decide it, packed where that pays."""
     with warnings.catch_warnings():
         # Features are scaled and calibrated with headroom here; what int8 costs is judged on the test.
         warnings.simplefilter("ignore", ConversionWarning)
-        return _written(model, config, calibration)
+        return _written(model, config, calibration, arena)
 
 
-def _written(model: keras.Model, config: Config, calibration: np.ndarray) -> Written:
-    ram = config.budget.arena
+def _written(model: keras.Model, config: Config, calibration: np.ndarray, arena: int | None) -> Written:
     if isinstance(model, QuantizationAware):
         converted = convert(model)
-    elif ram is not None and config.convert.weights == "auto" and not _clustered(config):
-        weights = _within(model, calibration, ram)
+    elif arena is not None and config.convert.weights == "auto" and not _clustered(config):
+        weights = _within(model, calibration, arena)
         converted = convert(quantize_aware(model, calibration, weights=weights))
         converted = dataclasses.replace(converted, error=error_against(converted, model, calibration))
     else:
         converted = convert(model, calibration, weights="per_tensor" if _clustered(config) else config.convert.weights)
     if _clustered(config) or any(isinstance(stage, QuantizeStage) and stage.bits < 8 for stage in config.compress):
-        return Written(pack(converted, ram=ram).content, converted)
+        return Written(pack(converted, ram=arena).content, converted)
     return Written(converted.content, converted)
 
 
@@ -173,12 +177,18 @@ def _biased(student: keras.Model) -> keras.Model:
 
 
 def require_budget(
-    student: keras.Model, config: Config, calibration: np.ndarray, front_end: AnyFrontEnd, table: int = 0
+    student: keras.Model,
+    config: Config,
+    calibration: np.ndarray,
+    front_end: AnyFrontEnd,
+    around: Around | None,
+    table: int = 0,
 ) -> None:
     """Refuse a budget that the student cannot meet whatever it learns, before it learns anything.
 
     Args:
         front_end: Of the student, which says what a hop is.
+        around: What the firmware will hold around the model.
         table: Bytes of a table of characters in flash besides the model.
 
     Raises:
@@ -193,11 +203,10 @@ def require_budget(
     activations: Activations = "int8" if quantize is None else quantize.activations
     aware = quantize_aware(model, calibration, weights="per_tensor", bits=bits, activations=activations)
     converted = convert(aware)
-    smallest = pack(converted, ram=budget.arena) if _clustered(config) or bits < 8 else converted
+    smallest = pack(converted, ram=arena_left(budget, around, student)) if _clustered(config) or bits < 8 else converted
     judged: TfliteLike = smallest
     if config.firmware.streaming and isinstance(front_end, FrontEnd):
         judged = streamed_student(smallest, front_end)
-    around = around_of_front_end(front_end, streams=config.firmware.streaming)
     if broken := exceeded(budget, dataclasses.replace(Model.read(judged), around=around), table):
         narrower = ", a smaller student.embedding" if table else ""
         raise RunError(
@@ -207,20 +216,19 @@ def require_budget(
 
 
 def _scales(
-    stage: QuantizeStage, model: keras.Model, config: Config, calibration: np.ndarray
+    stage: QuantizeStage, model: keras.Model, config: Config, calibration: np.ndarray, arena: int | None
 ) -> Granularity | dict[str, Granularity]:
     if stage.weights != "auto":
         return stage.weights
     if _clustered(config):
         return "per_tensor"
-    ram = config.budget.arena
-    return "auto" if ram is None else choose_weights(model, calibration, ram, activations=stage.activations)
+    return "auto" if arena is None else choose_weights(model, calibration, arena, activations=stage.activations)
 
 
-def _within(model: keras.Model, calibration: np.ndarray, ram: str) -> Granularity | dict[str, Granularity]:
+def _within(model: keras.Model, calibration: np.ndarray, arena: int) -> Granularity | dict[str, Granularity]:
     """Scales within a budget that a student may not meet yet, before a later stage has made it smaller."""
     try:
-        return choose_weights(model, calibration, ram)
+        return choose_weights(model, calibration, arena)
     except ValueError:
         return "per_tensor"
 

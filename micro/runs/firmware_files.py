@@ -50,8 +50,7 @@ def chip_detector(
         return None
     if data.task in ("multilabel", "regression", "sequence"):
         return None
-    settings = _in_counts(config.detect.model_dump(exclude={"false_alarm_rate", "method"}), data)
-    settings["off_rms"] = detector_limits(config.detect.off_rms, data.channels, config.features, data.features)
+    settings = detector_settings(config, data)
     if threshold is None:
         score = margin_score(tflite, [data.class_names.index(name) for name in data.healthy_classes])
         threshold = Threshold(0.0, "the most likely class is a fault")
@@ -61,6 +60,13 @@ def chip_detector(
     if data.ranges is not None:
         detector = with_modes(detector, data.ranges, by_mode, clear_threshold=settings["clear_threshold"])
     return reported(detector, threshold.value)
+
+
+def detector_settings(config: Config, data: Prepared) -> dict[str, Any]:
+    """What a run's detector is made with besides score and threshold; see `micro.make_detector`."""
+    settings = in_counts(config.detect.model_dump(exclude={"false_alarm_rate", "method"}), data)
+    off_rms = detector_limits(config.detect.off_rms, data.channels, config.features, data.features)
+    return {**settings, "off_rms": off_rms}
 
 
 def chip_commissioning(config: Config, data: Prepared, detector: Detector | None) -> Commissioning | None:
@@ -97,7 +103,7 @@ def chip_recognizer(config: Config, data: Prepared, tflite: Written) -> Recogniz
         return None
     quantization = graph.tensors[graph.outputs[0]].quantization
     assert quantization is not None
-    settings = _in_counts(config.recognize.model_dump(), data)
+    settings = in_counts(config.recognize.model_dump(), data)
     outputs = run_inputs(tflite, quantize_inputs(graph, data.calibration.x)[0])
     return make_recognizer(quantization.scale[0], data.class_names, outputs, data.calibration.labels, **settings)
 
@@ -110,7 +116,7 @@ def chip_labeler(config: Config, data: Prepared, tflite: Written) -> Labeler | N
         return None
     quantization = graph.tensors[graph.outputs[0]].quantization
     assert quantization is not None
-    settings = _in_counts(config.recognize.model_dump(exclude={"background_classes", "suppression"}), data)
+    settings = in_counts(config.recognize.model_dump(exclude={"background_classes", "suppression"}), data)
     outputs = run_inputs(tflite, quantize_inputs(graph, data.calibration.x)[0])
     outputs = outputs.reshape(len(outputs), -1)
     unit, zero = quantization.scale[0], quantization.zero_point[0]
@@ -127,7 +133,7 @@ def chip_estimator(
         return None
     quantization = graph.tensors[graph.outputs[0]].quantization
     assert quantization is not None
-    settings = _in_counts(config.estimate.model_dump(exclude={"coverage"}), data)
+    settings = in_counts(config.estimate.model_dump(exclude={"coverage"}), data)
     scale, zero = quantization.scale[0], quantization.zero_point[0]
     made = []
     for target, (width, guarantee) in zip(data.target.each, widths, strict=True):
@@ -254,8 +260,8 @@ def _candidates(recognizer: Recognizer, data: Prepared, tflite: Written) -> np.n
     return recognizer.candidates(run_inputs(tflite, quantize_inputs(read(tflite), data.test.x)[0]))
 
 
-def _in_counts(settings: dict[str, Any], data: Prepared) -> dict[str, Any]:
-    """Settings whose saturation is in the unit that the firmware's front end takes samples in."""
+def in_counts(settings: dict[str, Any], data: Prepared) -> dict[str, Any]:
+    """Settings of a last stage whose saturation is in the unit that the firmware's front end takes samples in."""
     return {**settings, "saturation": as_sampled(settings["saturation"], data.features)}
 
 

@@ -13,6 +13,7 @@ from micro.runs.run_report import RunReport
 from micro.signal import AnyFrontEnd, FrontEnd, Hops
 
 if TYPE_CHECKING:
+    from micro.detection.commissioning import Commissioning
     from micro.detection.outcome import Decider
     from micro.signal.bearing_monitor import BearingMonitor
     from micro.signal.velocity import Vibration
@@ -21,26 +22,34 @@ if TYPE_CHECKING:
 def around_of(report: RunReport, config: Config) -> Around | None:
     """What the firmware of a run holds around its model; None of a run without firmware, such as of an int16 student."""
     counted = {each.core: (each.flash, each.ram) for each in report.emulated}
-    if report.predictor is not None:
-        wide, narrow = (ram_of_predictor(report.predictor, core) for core in (WIDE, AVR))
-        return Around(wide, narrow, counted)
+    if (predictor := report.predictor) is not None:
+        return replace(around_text(predictor.form, predictor.length, predictor.longest), counted=counted)
     decider = report.detector or report.recognizer or report.labeler or report.estimator
     if decider is None or report.features is None:
         return None
-    around = _on_chip(report.features, report.streaming is not None)
-    parts = around, decider, report.commissioning, *_measured(report, config, decider)
-    return Around(ram_around(*parts, WIDE), ram_around(*parts, AVR), counted)
+    vibration, monitor = _measured(report, config, decider)
+    parts = decider, report.commissioning, vibration, monitor
+    return replace(around_stage(report.features, *parts, streams=report.streaming is not None), counted=counted)
 
 
-def around_of_front_end(front_end: AnyFrontEnd, *, streams: bool) -> Around:
-    """What a run's firmware holds around its model at the least, as long as there is no last stage yet."""
-    around = _on_chip(front_end, streams)
-    return Around(ram_around(around, None), ram_around(around, None, core=AVR))
+def around_stage(
+    front_end: AnyFrontEnd,
+    decider: Decider,
+    commissioning: Commissioning | None,
+    vibration: Vibration | None,
+    monitor: BearingMonitor | None,
+    *,
+    streams: bool,
+) -> Around:
+    """What firmware holds around its model; see `micro.emission.ram.ram_around`."""
+    around = Hops.of(front_end) if streams and isinstance(front_end, FrontEnd) else front_end
+    parts = around, decider, commissioning, vibration, monitor
+    return Around(ram_around(*parts, WIDE), ram_around(*parts, AVR))
 
 
-def _on_chip(front_end: AnyFrontEnd, streams: bool) -> AnyFrontEnd | Hops:
-    """The front end, or the hops that a model takes which streams."""
-    return Hops.of(front_end) if streams and isinstance(front_end, FrontEnd) else front_end
+def around_text(form: str, length: int, longest: int) -> Around:
+    """The same of firmware that predicts text; see `micro.emission.ram.ram_of_predictor`."""
+    return Around(ram_of_predictor(form, length, longest, WIDE), ram_of_predictor(form, length, longest, AVR))
 
 
 def _measured(report: RunReport, config: Config, decider: Decider) -> tuple[Vibration | None, BearingMonitor | None]:

@@ -17,12 +17,14 @@ from micro.config import NETWORK, Config, Stage
 from micro.conversion.convert_keras import convert
 from micro.datasets.prepared import Prepared
 from micro.errors import ConversionWarning
+from micro.runs.budgets import arena_left
 from micro.runs.compression import TrainingData, Written, apply, written
 from micro.runs.epochs import epochs_of
 from micro.runs.estimator_teacher import EstimatorTeacher, fit_estimator_teacher
 from micro.runs.evaluate import Evaluation, Judge, chip_judge, evaluate, keras_judge
 from micro.runs.fitting import OnEpoch, seed_everything, telling
 from micro.runs.fold_teacher import cross_fitted, sets_of_folds
+from micro.runs.planned_ram import planned_around
 from micro.runs.progress_lines import Epoch
 from micro.runs.recorded_teacher import teaching
 from micro.runs.report_parts import DETECTOR, ESTIMATOR
@@ -104,11 +106,16 @@ class SeedWork:
         return Epoch(model, self.seed, epochs, epochs, {})
 
     def judged(
-        self, model: keras.Model, stage: str, calibration: np.ndarray, embedding: Embedding | None = None
+        self,
+        model: keras.Model,
+        stage: str,
+        calibration: np.ndarray,
+        arena: int | None,
+        embedding: Embedding | None = None,
     ) -> StageResult:
-        """A student quantized, evaluated and measured."""
+        """A student quantized, evaluated and measured; `arena` is as `apply` takes it."""
         self.tick(f"seed {self.seed}: converting to int8, {stage}", 0)
-        tflite = written(model, self.config, calibration)
+        tflite = written(model, self.config, calibration, arena)
         judge = behind(embedding, chip_judge(tflite, self.data.task, self.data.predicted))
         evaluation = evaluate(judge, self.data, self.config)
         return StageResult(stage, model, tflite, evaluation, measure(tflite))
@@ -217,17 +224,19 @@ def _compressed(
     embedding: Embedding | None,
 ) -> tuple[StageResult, ...]:
     """The distilled student, and what each stage of compression makes of it."""
-    results = [work.judged(student, "distilled", calibration, embedding)]
+    arena = arena_left(work.config.budget, planned_around(work.config, work.data), student)
+    results = [work.judged(student, "distilled", calibration, arena, embedding)]
     for number, stage in enumerate(work.config.compress):
 
         def compress(on_epoch: OnEpoch, stage: Stage = stage, model: keras.Model = results[-1].model) -> Trained:
             seed_everything(work.seed, stage.stage)
-            return Trained(apply(stage, model, training, work.config, calibration, [telling(on_epoch)]), {})
+            watching = [telling(on_epoch)]
+            return Trained(apply(stage, model, training, work.config, calibration, arena, watching), {})
 
         label = f"seed {work.seed}: {stage.stage}"
         work.tick(label, 0)
         model = work.with_progress(f"{number}-{stage.stage}", label, stage.stage, epochs_of(stage), compress).model
-        results.append(work.judged(model, stage.stage, calibration, embedding))
+        results.append(work.judged(model, stage.stage, calibration, arena, embedding))
     return tuple(results)
 
 
