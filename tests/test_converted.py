@@ -1,13 +1,17 @@
 """What `convert` gives, used like a Keras model: predictions by batch, in integers, from a file; and how it shows itself."""
 
+import itertools
 import re
 from html.parser import HTMLParser
 
 import keras
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import micro
+from micro.conversion import batches as sampled
 from micro.errors import ModelError
 from micro.support.notebook import table
 from micro.tflite.graph import read
@@ -83,6 +87,24 @@ def test_figures_are_those_that_keras_has_of_the_predictions(converted, conv_mod
     assert weighted == pytest.approx({"loss": -np.mean(right * weights)}, rel=1e-5)
     batches = tf.data.Dataset.from_tensor_slices((conv_samples, y, weights)).batch(50)
     assert converted.evaluate(batches, loss=asked["loss"]) == pytest.approx(weighted, rel=1e-5)
+
+
+@given(st.lists(st.integers(1, 9), max_size=12), st.integers(1, 100))
+def test_small_batches_are_handed_to_the_interpreter_together(sizes, most):
+    starts = np.cumsum([0, *sizes])
+    rows = [np.arange(start, end, dtype=np.float32) for start, end in itertools.pairwise(starts)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sampled, "TOGETHER", 4 * most)
+        made = list(sampled.gathered((each, -each[:, None]) for each in rows))
+    for first, second in made:
+        np.testing.assert_array_equal(second, -first[:, None])
+    together = [len(first) for first, _ in made]
+    # Both arrays of a row take 8 bytes.
+    assert all(2 * count >= most for count in together[:-1])
+    assert all(2 * (count - 9) < most for count in together)
+    assert sum(together) == sum(sizes)
+    if made:
+        np.testing.assert_array_equal(np.concatenate([first for first, _ in made]), np.arange(sum(sizes)))
 
 
 def test_what_cannot_be_evaluated_is_named(converted, conv_samples):

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from micro.conversion.batches import batches_of, given, in_parts, labeled_batches
+from micro.conversion.batches import batches_of, gathered, given, in_parts, labeled_batches
 from micro.conversion.described import html_of, summary_of
 from micro.conversion.evaluated import evaluated, joined
 from micro.keras_graph.calibration_data import Samples, check_inputs
@@ -102,7 +103,7 @@ class Converted:
         graph = read(self.content)
         parts = [
             [dequantize(array, tensor.quantization) for array, tensor in zip(self._run(integers), _outputs(graph))]
-            for arrays in self._batches(graph, x)
+            for arrays in gathered(self._batches(graph, x))
             for integers in in_parts(quantize_inputs(graph, given(arrays)), batch_size)
         ]
         if not parts:
@@ -141,10 +142,13 @@ class Converted:
         """
         if y is None:
             shapes = _sample_shapes(read(self.content))
-            batches = [(self.predict(part[0], batch_size), *part[1:]) for part in labeled_batches(x, shapes)]
-            if not batches:
+            batches = labeled_batches(x, shapes)
+            first = next(batches, None)
+            if first is None:
                 raise ValueError(f"x is empty: the {type(x).__name__} gave no samples")
-            predicted, y, *weights = (joined(parts) for parts in zip(*batches))
+            labels: list[tuple[Any, ...]] = []
+            predicted = self.predict(_inputs(chain([first], batches), labels), batch_size)
+            y, *weights = (joined(parts) for parts in zip(*labels))
             sample_weight = weights[0] if weights else sample_weight
         else:
             predicted = self.predict(x, batch_size)
@@ -211,6 +215,13 @@ class Converted:
 def _sample_shapes(graph: Graph) -> list[tuple[int, ...]]:
     """The shape of a sample of each input, without the batch."""
     return [graph.tensors[index].shape[1:] for index in graph.inputs]
+
+
+def _inputs(batches: Iterable[tuple[Any, ...]], labels: list[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
+    """The inputs of labeled batches; what else each has is put into `labels`."""
+    for inputs, *rest in batches:
+        labels.append(tuple(rest))
+        yield (inputs,)
 
 
 def _outputs(graph: Graph) -> list[Tensor]:
