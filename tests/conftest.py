@@ -94,7 +94,7 @@ def rig_run(tmp_path_factory) -> Path:
         teacher={"sizes": [32, 8, 32], "epochs": 6, "learning_rate": 0.003},
         student={"sizes": [8], "epochs": 10, "learning_rate": 0.003},
         compress=[{"stage": "prune", "target_sparsity": 0.3, "epochs": 2}],
-        budget={"flash": "8KiB", "ram": "16KiB"},
+        budget={"flash": "16KiB", "ram": "16KiB"},
         detect={"min_hits": 2, "history": 3, "saturation": 7.9, "max_saturated": 4},
     )
     return made_once(tmp_path_factory, "rig", lambda out: run_pipeline(parse_config(raw, Path()), out))

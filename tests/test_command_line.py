@@ -325,7 +325,7 @@ CASES = (
     wrong("stream {text} --hop 2 --out {tmp}/q.tflite", "is not a .tflite"),
     wrong("aot {ae} --out {tmp}/p", "Missing option '--name'"),
     good(
-        "search {rig} --out {tmp}/q --flash 8KiB --ram 16KiB --macs 1M --trials 1 --workers 1 --runtime static --json",
+        "search {rig} --out {tmp}/q --flash 16KiB --ram 16KiB --macs 1M --trials 1 --workers 1 --runtime static --json",
         slow=True,
     ),
     empty("search {empty} --out {tmp}/r --flash 8KiB", "empty"),

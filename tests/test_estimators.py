@@ -273,7 +273,7 @@ def test_a_search_is_taught_by_estimators_at_each_of_its_resolutions(tmp_path):
     assert prepare_windows({**raw, "features": {**raw["features"], "bands": 8}}, other, own) == {"teacher_score": None}
     taught, labels = (np.load(f"{other}/{name}.npy") for name in ("targets", "train_y"))
     assert np.mean(taught.argmax(axis=1) == labels) > 0.6
-    budget = {"flash": 16384, "ram": None, "macs": None}
+    budget = {"flash": 24576, "ram": None, "macs": None}
     result = try_candidate({**raw, "features": {**raw["features"], "bands": 8}}, other, budget, "static", 3)
     assert result["state"] == "done"
 

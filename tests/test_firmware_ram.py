@@ -18,10 +18,10 @@ from micro.firmware.project import project_files
 from micro.firmware.text_project import text_project_files
 from micro.program.placement import Use, place
 from micro.program.size import Around, Model, program_of
+from micro.runs.around_model import around_of, model_of_run
 from micro.runs.budgets import exceeded
 from micro.runs.finished import read_run
 from micro.runs.firmware import load_firmware
-from micro.runs.firmware_ram import around_of, model_of_run
 from micro.targets.boards import board_of
 from micro.targets.cores import core_of
 
@@ -126,7 +126,8 @@ def test_what_is_of_a_model_alone_is_said_to_be(rig_run):
 
 def test_what_was_counted_of_the_whole_program_takes_the_place_of_what_is_known_of_it(rig_run):
     model = replace(
-        model_of_run(rig_run, *read_run(rig_run)), around=Around(9000, 8900, {"m4f": (20000, 12000), "m33": (1, 1)})
+        model_of_run(rig_run, *read_run(rig_run)),
+        around=Around(9000, 8900, counted={"m4f": (20000, 12000), "m33": (1, 1)}),
     )
     sizes = {core: program_of(model, "static", core_of(core)) for core in ("m4f", "m33", "m0", "avr")}
     assert (sizes["m4f"].flash, sizes["m4f"].ram) == (20000, 12000)

@@ -224,5 +224,5 @@ def test_sensitivity_and_search_take_known_faults(runs, tmp_path):
     folder = runs("network", True)
     result = invoke("sensitivity", folder / "run", "--out", tmp_path / "page.html")
     assert result.exit_code == 0, result.output
-    result = invoke("search", folder / "config.toml", "--flash", "8KiB", "--trials", 2, "--out", tmp_path / "found")
+    result = invoke("search", folder / "config.toml", "--flash", "16KiB", "--trials", 2, "--out", tmp_path / "found")
     assert result.exit_code == 0, result.output

@@ -218,7 +218,7 @@ def test_a_search_compares_students_by_the_likelihood_of_the_labels(files, tmp_p
     plain = parse_config(raw).model_dump(mode="json")
     found = prepare_windows(plain, str(tmp_path / "windows"))
     assert 0 < found["teacher_score"] <= 1
-    budget = {"flash": 8192, "ram": None, "macs": None}
+    budget = {"flash": 16384, "ram": None, "macs": None}
     tried = try_candidate(plain, str(tmp_path / "windows"), budget, "static", 0)
     assert tried["state"] == "done"
     assert 0.3 < tried["score"] <= 1

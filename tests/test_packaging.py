@@ -139,7 +139,7 @@ def test_it_runs_outside_the_checkout_without_an_optional_package(installed, tmp
 def test_commands_that_need_an_extra_name_it(installed, tmp_path, command):
     (tmp_path / "rig.toml").write_text(TINY_RUN)
     (tmp_path / "fleet.toml").write_text('config = "rig.toml"\n[[asset]]\nname = "pump"\n')
-    arguments = {"search": ("rig.toml", "--flash", "16KiB", "--ram", "8KiB"), "fleet": ("fleet.toml",)}
+    arguments = {"search": ("rig.toml", "--flash", "24KiB", "--ram", "16KiB"), "fleet": ("fleet.toml",)}
     done = tried(installed, command, *arguments[command], "--out", "out", folder=tmp_path)
     assert done.returncode == 2
     assert "pip install 'keras-kd[scale]'" in done.stderr

@@ -447,7 +447,7 @@ def test_an_emulated_chip_estimates_alike(made, stream):
 def test_a_search_compares_students_by_the_variance_that_they_explain(made, tmp_path):
     (made / "search.toml").write_text((made / "p.toml").read_text().replace("epochs = 40", "epochs = 8"))
     result = invoke(
-        "search", made / "search.toml", "--out", tmp_path / "found", "--flash", "4KiB", "--trials", "2", "--json"
+        "search", made / "search.toml", "--out", tmp_path / "found", "--flash", "12KiB", "--trials", "2", "--json"
     )
     assert result.exit_code == 0, result.output
     outcome = json.loads(result.stdout)

@@ -42,7 +42,7 @@ def test_every_command_gives_the_new_name_in_one_line(tmp_path, command, old):
     if command == "fleet":
         given = tmp_path / "fleet.toml"
         given.write_text('config = "rig.toml"\n[[asset]]\nname = "a"\n')
-    budget = ["--flash", "16KiB"] if command == "search" else []
+    budget = ["--flash", "24KiB"] if command == "search" else []
     result = invoke(command, given, "--out", tmp_path / "out", *budget)
     assert result.exit_code == 2
     assert f"{path}: {old} is now called {RENAMED[old]}\n" in result.output

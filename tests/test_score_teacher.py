@@ -254,7 +254,7 @@ def test_a_tail_is_refused_as_its_fit_would_be(count):
 def test_a_search_gives_candidates_the_scores_of_detectors(tmp_path):
     small = {**CONFIG, "features": {"kind": "moments"}, "student": {"sizes": [3], "epochs": 6, "batch_size": 512}}
     (tmp_path / "config.toml").write_text(toml_of(small))
-    arguments = ("--flash", "3KiB", "--trials", "2", "--workers", "1", "--out", tmp_path / "search")
+    arguments = ("--flash", "6KiB", "--trials", "2", "--workers", "1", "--out", tmp_path / "search")
     result = invoke("search", tmp_path / "config.toml", *arguments)
     assert result.exit_code == 0, result.output
     found = json.loads((tmp_path / "search" / "search.json").read_text())

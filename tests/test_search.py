@@ -31,7 +31,7 @@ RIG = rig(
     teacher={"sizes": [32, 8, 32]},
     student={"sizes": [8, 4, 8], "epochs": 4, "learning_rate": 0.003},
 )
-BUDGET = {"flash": "4KiB", "ram": "10KiB"}
+BUDGET = {"flash": "7KiB", "ram": "10KiB"}
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def test_what_fits_is_tried_and_what_does_not_is_never_trained(found):
     assert "failed" not in states
     assert [row["number"] for row in outcome["candidates"]] == list(range(-1, len(states) - 1))
     for row in outcome["candidates"]:
-        fits = row["costs"]["flash"] <= 4096 and row["costs"]["ram"] <= 10240
+        fits = row["costs"]["flash"] <= 7168 and row["costs"]["ram"] <= 10240
         assert fits == (row["state"] != "infeasible")
         if row["state"] == "infeasible":
             assert not row["epoch_scores"]
@@ -76,7 +76,7 @@ def test_what_fits_is_tried_and_what_does_not_is_never_trained(found):
 def test_the_chosen_config_gives_a_student_of_the_reported_costs(found, tmp_path):
     out, outcome = found
     config = load_config(out / "chosen.toml")
-    assert (config.budget.flash, config.budget.ram) == ("4096", "10240")
+    assert (config.budget.flash, config.budget.ram) == ("7168", "10240")
     assert outcome["command"] == f"keras-kd run {out / 'chosen.toml'} --out {out / 'chosen'}"
     report = json.loads(invoke("run", out / "chosen.toml", "--out", tmp_path / "run", "--json").stdout)
     chosen = next(row for row in outcome["candidates"] if row["number"] == outcome["chosen"])
@@ -173,7 +173,7 @@ def killed_midway(arguments, until, timeout=1500):
 def test_a_killed_search_goes_on_to_the_very_same_result(found, tmp_path, config_file):
     _, outcome = found
     out = tmp_path / "second"
-    arguments = ("search", config_file, "--out", out, "--trials", "3", "--flash", "4KiB", "--ram", "10KiB")
+    arguments = ("search", config_file, "--out", out, "--trials", "3", "--flash", "7KiB", "--ram", "10KiB")
     journal = out / "study.jsonl"
     killed_midway(arguments, lambda: journal.exists() and journal.read_text().count('"result"') >= 2)
     assert not (out / "search.json").exists()
@@ -189,7 +189,7 @@ def test_a_killed_search_goes_on_to_the_very_same_result(found, tmp_path, config
 def test_what_is_in_the_way_is_left_alone(found, tmp_path, config_file):
     out, _ = found
     before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
-    arguments = ("search", config_file, "--trials", "1", "--flash", "4KiB")
+    arguments = ("search", config_file, "--trials", "1", "--flash", "7KiB")
     again = invoke(*arguments, "--ram", "10KiB", "--out", out)
     assert (again.exit_code, "holds a search already; go on with --resume" in again.output) == (2, True)
     other = invoke(*arguments, "--out", out, "--resume")
@@ -205,7 +205,7 @@ def test_of_two_drivers_on_one_journal_the_second_is_refused(found, config_file)
     before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
     with holding(out):
         again = invoke(
-            "search", config_file, "--out", out, "--flash", "4KiB", "--ram", "10KiB", "--trials", "3", "--resume"
+            "search", config_file, "--out", out, "--flash", "7KiB", "--ram", "10KiB", "--trials", "3", "--resume"
         )
     assert again.exit_code == 2
     assert f"{out}: another keras-kd has been at work on it; wait for its end" in again.output
@@ -219,7 +219,7 @@ def test_a_damaged_journal_is_refused_and_never_overwritten(found, tmp_path, con
     for content in (journal.read_bytes()[:-20], b"\x00\xff" * 100, b'{"op_code": 99}\n'):
         journal.write_bytes(content)
         result = invoke(
-            *("search", config_file, "--out", out, "--flash", "4KiB", "--ram", "10KiB", "--trials", "7", "--resume")
+            *("search", config_file, "--out", out, "--flash", "7KiB", "--ram", "10KiB", "--trials", "7", "--resume")
         )
         assert result.exit_code == 2, result.output
         assert result.output.count("\n") <= 6

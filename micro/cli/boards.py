@@ -36,9 +36,9 @@ def boards(
 ) -> None:
     """Show on which boards MODEL.tflite fits, or the student of a run folder: flash, RAM, milliseconds, energy, battery.
 
-    Sizes of a .tflite are the model's alone with its runtime, static C or TFLite Micro. Of a run samples, features and the
-    detector's state count in RAM, and the whole program on cores that `keras-kd emulate` has counted. Times are estimates with
-    their range, and say whether they were checked on real boards; what no data sheet at hand gives is unknown.
+    Sizes of a .tflite are the model's alone with its runtime, static C or TFLite Micro. Of a run front end and last stage
+    count as well, their code as estimated, and the whole program on cores that `keras-kd emulate` has counted. Times are
+    estimates with their range, and say whether they were checked on real boards; what no data sheet at hand gives is unknown.
 
     \b
     Example:
@@ -86,10 +86,10 @@ def boards(
 def check(model: str, as_json: bool, runtime: Runtime, kernels: Kernels, **limits: str | None) -> int:
     """Check MODEL.tflite, or the student of a run folder, against a budget. Exit code 1 if it does not fit.
 
-    Flash and RAM of a .tflite are the model's alone with its runtime, static C or TFLite Micro. Of a run samples, features and
-    the detector's state count in RAM, and the whole program where `keras-kd emulate` has counted it; start-up code, drivers and
-    the stack come on top. Time and energy are estimates, whose range is printed. Of a run that `keras-kd emulate` has counted,
-    with --board, features count too: whether the firmware keeps up with its sensor.
+    Flash and RAM of a .tflite are the model's alone with its runtime, static C or TFLite Micro. Of a run front end and last
+    stage count as well, their code as estimated, and the whole program where `keras-kd emulate` has counted it; start-up code,
+    drivers and the stack come on top. Time and energy are estimates, whose range is printed. Of a run that `keras-kd emulate`
+    has counted, with --board, features count too: whether the firmware keeps up with its sensor.
 
     \b
     Example:
@@ -139,8 +139,9 @@ def _fitting(found: Check) -> str:
         said = f"{flash}, {ram}, the whole firmware as `keras-kd emulate` counted it"
     elif program.around is not None:
         said = (
-            f"{ram}: the model {program.model_ram:,}, samples, features and state around it {program.around:,}; {flash} "
-            f"without front end and last stage, with {runtime}"
+            f"{flash}: the model with {runtime} {program.model_flash:,}, front end and last stage about "
+            f"{program.around_flash:,}; {ram}: the model {program.model_ram:,}, samples, features and state around it "
+            f"{program.around:,}"
         )
     else:
         said = f"{flash}, {ram} with {runtime}, the model's alone"
@@ -159,8 +160,8 @@ def model_of(model: str) -> Model:
         from micro.program.size import Model
 
         return Model.read(path)
+    from micro.runs.around_model import model_of_run
     from micro.runs.finished import read_run
-    from micro.runs.firmware_ram import model_of_run
 
     return model_of_run(Path(model), *read_run(Path(model)))
 
@@ -269,8 +270,9 @@ def _counted_remarks(fitting: Sequence[Placement]) -> list[str]:
     if any(program.around is None for _, program in found):
         remarks.append(f"Flash and RAM are the model's alone with its runtime: features, the detector, {top}.")
     if any(program.around is not None and program.counted is None for _, program in found):
-        alone = "flash is the model's alone"
-        remarks.append(f"RAM is the model's and that of samples, features and state around it, {alone}; {top}.")
+        remarks.append(
+            f"Flash and RAM are the model's and those of front end and last stage, whose code is estimated; {top}."
+        )
     if counted:
         remarks.append(f"On {', '.join(counted)} both are the whole firmware's as `keras-kd emulate` counted them.")
     return remarks

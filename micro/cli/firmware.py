@@ -106,7 +106,7 @@ def new_firmware(
 def _too_small(folder: Path, run: tuple[RunReport, Config], chip: str | None, runtime: Runtime) -> tuple[str, ...]:
     """A warning where a run's firmware does not fit the chip, the config's where none is named."""
     from micro.program.placement import Use, place
-    from micro.runs.firmware_ram import model_of_run
+    from micro.runs.around_model import model_of_run
     from micro.targets.boards import board_of
 
     name = chip or run[1].budget.board

@@ -171,7 +171,9 @@ def print_report(report: RunReport, out: str) -> None:
         + (f", by at most {parity.max_abs_difference} LSB." if parity.mismatches else ".")
     )
     if report.budget is not None:
-        counted_in = "met. RAM counts samples, features and state around the model, flash the model alone."
+        counted_in = (
+            "met. Flash and RAM count front end and last stage around the model; start-up code and drivers come on top."
+        )
         click.echo("Budget: " + (counted_in if report.budget.fits else "; ".join(report.budget.broken)))
     click.echo(f"Report: {Path(out) / 'report.html'}")
     click.echo("\n".join(["Next:", *(f"  {words}" for words in next_commands(report, out))]))

@@ -135,7 +135,7 @@ class SearchData:
             about["outputs"],
             tuple(about.get("class_weights", ())),
             about.get("labeled"),
-            None if about.get("around") is None else Around(*about["around"]),
+            None if about.get("around") is None else Around(**about["around"]),
         )
 
 

@@ -23,7 +23,7 @@ from micro.runs.estimator_teacher import fit_estimator_teacher
 from micro.runs.estimators import Predictor
 from micro.runs.fold_teacher import cross_fitted, sets_of_folds
 from micro.runs.lock import PATIENCE, holding, settled
-from micro.runs.planned_ram import planned_around
+from micro.runs.planned_around import planned_around
 from micro.runs.publish import write_folder
 from micro.runs.recorded_teacher import RecordedTeacher
 from micro.runs.score_teacher import fit_score_teacher
@@ -110,10 +110,10 @@ def _prepare_windows(config: Config, folder: str, teacher_from: str | None, kept
     return {"teacher_score": teacher_score}
 
 
-def _around(config: Config, data: Prepared) -> list[int] | None:
-    """RAM of the firmware on 32 bits and on an AVR, which every candidate takes besides its own; None without firmware."""
+def _around(config: Config, data: Prepared) -> dict[str, Any] | None:
+    """What every candidate takes besides its own, as fields of `Around`; None without firmware."""
     around = planned_around(config, data)
-    return None if around is None else [around.ram, around.ram_avr]
+    return None if around is None else {"ram": around.ram, "ram_avr": around.ram_avr, "parts": dict(around.parts)}
 
 
 def _estimators(config: Config, data: Prepared) -> tuple[Predictor, RecordedTeacher]:

@@ -127,7 +127,8 @@ def check(
     Args:
         tflite: Bytes, a path, what `convert` returns, or a `micro.program.size.Model`, such as that of a run's firmware.
         flash, ram: Bytes, or a size such as '64KiB'; None for no limit. Compared with what the model takes alone: kernels and
-            interpreter, constants, tensors. Features, the detector, start-up code, drivers and the stack come on top.
+            interpreter, constants, tensors; of a run with front end and last stage. Start-up code, drivers and the stack come
+            on top.
         kernels: The kernels that TFLite Micro is built with: 'reference', 'cmsis-nn' (Cortex-M0 to M33) or 'cmsis-nn-mve'
             (M55, M85); 'any' takes those of the board, and without one the largest arena of the three. Arenas with CMSIS-NN are
             estimated. Of static C, which has its own kernels, only 'any' is accepted.
@@ -304,6 +305,7 @@ def _flash_sentence(model: Model, program: Program, budget: int, table: int) -> 
     else:
         code, data = f"kernels of static C {program.code:,}, estimated", f"constants {program.constants:,}"
     beside = f"; table of characters {table:,}" if table else ""
+    beside += "" if program.around_flash is None else f"; front end and last stage {program.around_flash:,}, estimated"
     return (
         f"flash: the program takes {total:,} bytes, {total - budget:,} over {budget:,} ({code}; {data}{beside}); "
         f"most weights: {largest.op} {_short(largest.name)} with {largest.weight_bytes:,} bytes"

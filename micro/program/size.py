@@ -12,6 +12,7 @@ from micro.aot import StaticSize, static_size
 from micro.aot.decode import unpacked
 from micro.errors import ConversionError
 from micro.targets.cores import Core, Runtime, core_of, static_c
+from micro.targets.firmware_code import constants_of, flash_of
 from micro.targets.work import Work
 from micro.tflite.code_size import code_with
 from micro.tflite.cost import LayerCost, bytes_of, layer_costs
@@ -39,16 +40,22 @@ class Around:
     Attributes:
         ram: Bytes of samples, features, work buffers and state on a core of 32 bits.
         ram_avr: The same on an AVR, with smaller pointers and no padding.
+        parts: Parts of front end and last stage, as `micro.emission.flash.parts_of` counts them.
         counted: Flash and RAM of the whole program, by the core that `keras-kd emulate` counted them on.
     """
 
     ram: int
     ram_avr: int
+    parts: Mapping[str, float] = field(default_factory=dict)
     counted: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
-    def on(self, core: Core) -> int:
+    def ram_on(self, core: Core) -> int:
         """Bytes of RAM on a core."""
-        return self.ram_avr if core.id == "avr" else self.ram
+        return (self.ram_avr if core.id == "avr" else self.ram) + constants_of(self.parts, core)
+
+    def flash_on(self, core: Core) -> int:
+        """Bytes of flash on a core, estimated."""
+        return flash_of(self.parts, core)
 
 
 @dataclass(frozen=True)
@@ -68,6 +75,7 @@ class Program:
         constants_in_ram: Whether constants take RAM as well, as on AVR.
         stood_for: The kernels that the core has, where those of `kernels` are counted in their place; '' elsewhere.
         around: RAM of what the firmware holds around the model; None of a model alone.
+        around_flash: Flash of front end and last stage, estimated; None of a model alone.
         counted: Flash and RAM of the whole program, with the stack, as `keras-kd emulate` counted them; None elsewhere.
     """
 
@@ -81,6 +89,7 @@ class Program:
     constants_in_ram: bool = False
     stood_for: str = ""
     around: int | None = None
+    around_flash: int | None = None
     counted: tuple[int, int] | None = None
 
     @property
@@ -95,8 +104,8 @@ class Program:
 
     @property
     def flash(self) -> int:
-        """Bytes of flash: of the whole program where they were counted, else of the model with its runtime."""
-        return self.model_flash if self.counted is None else self.counted[0]
+        """Bytes of flash: of the whole program where they were counted, else of the model and of what is around it."""
+        return self.model_flash + (self.around_flash or 0) if self.counted is None else self.counted[0]
 
     @property
     def ram(self) -> int:
@@ -174,7 +183,8 @@ def program_of(model: Model, runtime: Runtime, core: Core | None = None, kernels
         ConversionError: For an operator that static C does not have, or a core on which TFLite Micro does not run.
     """
     on = core or core_of(DENSE)
-    around = None if model.around is None else model.around.on(on)
+    around = None if model.around is None else model.around.ram_on(on)
+    around_flash = None if model.around is None else model.around.flash_on(on)
     ends = (*model.graph.inputs, *model.graph.outputs)
     buffers = sum(bytes_of(model.graph.tensors[index]) for index in ends)
     if runtime == "static":
@@ -189,6 +199,7 @@ def program_of(model: Model, runtime: Runtime, core: Core | None = None, kernels
             size.state,
             on.constants_in_ram,
             around=around,
+            around_flash=around_flash,
             counted=None if model.around is None else model.around.counted.get(on.counted_as or on.id),
         )
     if on.tflm_kernels == "none":
@@ -201,7 +212,8 @@ def program_of(model: Model, runtime: Runtime, core: Core | None = None, kernels
     code = code_with(model.footprint.code, chosen)
     # The arena holds inputs and outputs, and firmware copies them.
     copies = 0 if around is None else buffers
-    return Program("tflm", chosen, code, model.footprint.model_bytes, arena, copies, stood_for=stood_for, around=around)
+    sizes = chosen, code, model.footprint.model_bytes, arena, copies
+    return Program("tflm", *sizes, stood_for=stood_for, around=around, around_flash=around_flash)
 
 
 def static_code(works: tuple[Work, ...], core: Core) -> int:

@@ -20,6 +20,7 @@ from micro.datasets.spacing import evenly_spaced
 from micro.emission import emit
 from micro.errors import ConversionError, DataError
 from micro.runs.alarms_explained import alarm_reports
+from micro.runs.around_model import around_of
 from micro.runs.baseline import baseline_files
 from micro.runs.chip_report import StreamingReport
 from micro.runs.compression import Written
@@ -37,7 +38,6 @@ from micro.runs.firmware_files import (
     firmware_note,
     recognized,
 )
-from micro.runs.firmware_ram import around_of
 from micro.runs.folder import RunFolder
 from micro.runs.kept_outputs import NAME as TEST_OUTPUTS
 from micro.runs.kept_scores import NAME as TEST_SCORES

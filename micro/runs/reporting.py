@@ -19,13 +19,13 @@ from micro.detection.recognizer import Recognizer
 from micro.program.size import Model
 from micro.quantize.aware import QuantizationAware
 from micro.runs.alarm_report import AlarmReport
+from micro.runs.around_model import around_of
 from micro.runs.assessment import judge
 from micro.runs.bearing_found import bearing_report
 from micro.runs.budgets import exceeded
 from micro.runs.chip_report import BudgetReport, StreamingReport
 from micro.runs.evaluate import by_origin, chip_judge, soft_targets
 from micro.runs.firmware_files import judging
-from micro.runs.firmware_ram import around_of
 from micro.runs.fold_reports import divided, fold_reports, mean_of, windows_of
 from micro.runs.fold_teacher import note_of_folds
 from micro.runs.mode_figures import mode_rows

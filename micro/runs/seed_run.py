@@ -24,7 +24,7 @@ from micro.runs.estimator_teacher import EstimatorTeacher, fit_estimator_teacher
 from micro.runs.evaluate import Evaluation, Judge, chip_judge, evaluate, keras_judge
 from micro.runs.fitting import OnEpoch, seed_everything, telling
 from micro.runs.fold_teacher import cross_fitted, sets_of_folds
-from micro.runs.planned_ram import planned_around
+from micro.runs.planned_around import planned_around
 from micro.runs.progress_lines import Epoch
 from micro.runs.recorded_teacher import teaching
 from micro.runs.report_parts import DETECTOR, ESTIMATOR

@@ -23,7 +23,7 @@ from micro.runs.fitting import History, OnEpoch, class_weight, fit, hard_loss, s
 from micro.runs.fold_teacher import member_name, sets_of_folds, without_fold
 from micro.runs.known_faults import deviating, flags, learned_faults
 from micro.runs.own_models import load_model, load_teacher
-from micro.runs.planned_ram import planned_around
+from micro.runs.planned_around import planned_around
 from micro.runs.real_numbers import standardized
 from micro.runs.recorded_teacher import RecordedTeacher, known_of, require_on_outputs
 from micro.runs.score_teacher import ScoreTeacher, check_detectors, scores_of_detectors

@@ -39,10 +39,10 @@ CWRU_RAW = {
 # A third of a turn of the shaft: students of this size are not right on nearly all of it, so that there is something to win.
 CWRU_SHORT = {**CWRU_RAW, "features": {"kind": "raw", "window": 128, "hop": 512}}
 JOBS: dict[str, tuple[dict[str, Any], str, str]] = {
-    "rig": (RIG, "4KiB", "10KiB"),
-    "cwru": (CWRU, "16KiB", "16KiB"),
-    "cwru-raw": (CWRU_RAW, "16KiB", "12KiB"),
-    "cwru-short": (CWRU_SHORT, "16KiB", "9KiB"),
+    "rig": (RIG, "9KiB", "10KiB"),
+    "cwru": (CWRU, "20KiB", "16KiB"),
+    "cwru-raw": (CWRU_RAW, "17KiB", "12KiB"),
+    "cwru-short": (CWRU_SHORT, "17KiB", "9KiB"),
 }
 
 

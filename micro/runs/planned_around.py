@@ -12,8 +12,8 @@ from micro.detection.recognizer import Recognizer
 from micro.detection.score import Score
 from micro.detection.threshold import Threshold
 from micro.program.size import Around
+from micro.runs.around_model import around_stage, around_text
 from micro.runs.firmware_files import chip_commissioning, detector_settings, in_counts
-from micro.runs.firmware_ram import around_stage, around_text
 from micro.signal import FrontEnd
 
 # Stands for what training and calibration have yet to find, none of which changes how much RAM is taken.
@@ -21,7 +21,7 @@ _UNIT, _THRESHOLD = 1.0, Threshold(0.0, "")
 
 
 def planned_around(config: Config, data: Prepared) -> Around | None:
-    """What `micro.runs.firmware_ram.around_of` will say of the finished run; None of a run that will have no firmware."""
+    """What `micro.runs.around_model.around_of` will say of the finished run; None of a run that will have no firmware."""
     if any(isinstance(stage, QuantizeStage) and stage.activations == "int16" for stage in config.compress):
         return None
     if (text := data.text) is not None:
@@ -33,7 +33,7 @@ def planned_around(config: Config, data: Prepared) -> Around | None:
         vibration = config.vibration.of(data.channels, data.sample_rate, data.features, decider.saturation)
     monitor = None if data.bearing is None else data.bearing.monitor
     streams = config.firmware.streaming
-    return around_stage(data.features, decider, commissioning, vibration, monitor, streams=streams)
+    return around_stage(config, data.features, decider, commissioning, vibration, monitor, streams=streams)
 
 
 def _stage(config: Config, data: Prepared) -> Decider:

@@ -1,4 +1,4 @@
-"""What a run's firmware holds around its model, for budgets and boards."""
+"""What a run's firmware is around its model, in RAM and flash, for budgets and boards."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from micro.config import Config
+from micro.emission.flash import parts_of
 from micro.emission.ram import AVR, WIDE, ram_around, ram_of_predictor
 from micro.program.size import Around, Model
 from micro.runs.run_report import RunReport
@@ -28,11 +29,13 @@ def around_of(report: RunReport, config: Config) -> Around | None:
     if decider is None or report.features is None:
         return None
     vibration, monitor = _measured(report, config, decider)
-    parts = decider, report.commissioning, vibration, monitor
-    return replace(around_stage(report.features, *parts, streams=report.streaming is not None), counted=counted)
+    more = report.commissioning, vibration, monitor
+    streams = report.streaming is not None
+    return replace(around_stage(config, report.features, decider, *more, streams=streams), counted=counted)
 
 
 def around_stage(
+    config: Config,
     front_end: AnyFrontEnd,
     decider: Decider,
     commissioning: Commissioning | None,
@@ -41,15 +44,17 @@ def around_stage(
     *,
     streams: bool,
 ) -> Around:
-    """What firmware holds around its model; see `micro.emission.ram.ram_around`."""
+    """What firmware is around its model; see `micro.emission.ram.ram_around` and `micro.emission.flash.parts_of`."""
     around = Hops.of(front_end) if streams and isinstance(front_end, FrontEnd) else front_end
-    parts = around, decider, commissioning, vibration, monitor
-    return Around(ram_around(*parts, WIDE), ram_around(*parts, AVR))
+    given = around, decider, commissioning, vibration, monitor
+    parts = parts_of(*given, describes_sensor=config.firmware.sensor_channels is not None)
+    return Around(ram_around(*given, WIDE), ram_around(*given, AVR), parts)
 
 
 def around_text(form: str, length: int, longest: int) -> Around:
-    """The same of firmware that predicts text; see `micro.emission.ram.ram_of_predictor`."""
-    return Around(ram_of_predictor(form, length, longest, WIDE), ram_of_predictor(form, length, longest, AVR))
+    """The same of firmware that predicts text, of whose table of characters flash is counted apart."""
+    wide, narrow = (ram_of_predictor(form, length, longest, core) for core in (WIDE, AVR))
+    return Around(wide, narrow, {f"predictor {form}": 1})
 
 
 def _measured(report: RunReport, config: Config, decider: Decider) -> tuple[Vibration | None, BearingMonitor | None]:
