@@ -43,7 +43,8 @@ def watching_fleet() -> Iterator[Watch]:
 
         def draw(line: FleetLine) -> None:
             if line.state == "failed":
-                live.console.print(machine_in_words(line), markup=False, highlight=False)  # stays above the table
+                said = f"{line.asset}: {_ending(line)}"
+                live.console.print(said, markup=False, highlight=False)  # stays above the table
             latest.pop(line.asset, None)  # the latest is the last
             latest[line.asset] = line
             if line.asset is not None:

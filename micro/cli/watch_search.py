@@ -54,8 +54,9 @@ class _Seen:
         self.said, self.fraction = said, max(self.fraction, fraction)
 
     def candidate(self, line: SearchLine) -> None:
-        """Take in a candidate."""
+        """Take in a candidate, which the stage's count would be behind of."""
         self.lines.append(line)
+        self.said = "training candidates"
         self.heard, self.fraction = time.monotonic(), max(self.fraction, line.fraction)
 
     def echo_stage(self, said: str, fraction: float) -> None:

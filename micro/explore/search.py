@@ -136,7 +136,9 @@ def _search(task: Task, address: str | None, fresh: bool, progress: Progress, to
         candidates = (base.own, *study.candidates())
         _require_some(candidates)
         scores = finals(base.task, study, candidates, progress)
-    return conclude(base.task, base.teacher_score, study, candidates, scores)
+    result = conclude(base.task, base.teacher_score, study, candidates, scores)
+    progress("done", 1.0)
+    return result
 
 
 @dataclass(frozen=True)

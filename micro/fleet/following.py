@@ -129,7 +129,7 @@ class Followed:
         guessed = {asset: 0.0 if asset in self._kept else max(0.0, mean - age) for asset, age in ages.items()}
         ahead = list((guessed | said).values())
         lanes = max(1, min(self.workers, len(ahead) + waiting))
-        return max([(sum(ahead) + waiting * mean) / lanes, *ahead])
+        return max([(sum(ahead) + waiting * mean) / lanes, *ahead, mean if waiting else 0.0])
 
     def _left_of(self, asset: str) -> float | None:
         """Seconds that a machine's run says it still trains; None before it can tell, and once only its report is left."""
