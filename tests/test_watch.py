@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from rich.console import Console
 from support import invoke
 
-from micro.cli.watch import header
-from micro.cli.watch_fleet import fleet_view, machine_in_words
-from micro.cli.watch_search import candidate_in_words, search_view
+from micro.cli.watch import header, watching
+from micro.cli.watch_fleet import fleet_view, machine_in_words, watching_fleet
+from micro.cli.watch_search import candidate_in_words, search_view, watching_search
 from micro.explore.search_lines import Told
 from micro.explore.study import Candidate
 from micro.fleet.following import Followed, progress_file
@@ -262,6 +262,49 @@ def test_views_fit_their_terminal_and_break_no_row(tmp_path, width):
         shown = console.export_text().splitlines()
         assert all(len(line.rstrip()) <= width for line in shown)
         assert len(shown) <= 18, shown
+
+
+@pytest.mark.parametrize("term", ["xterm", "dumb"])
+def test_on_a_terminal_views_are_drawn_again_and_an_interrupt_leaves_the_cursor_as_it_was(
+    tmp_path, monkeypatch, capsys, term
+):
+    """A terminal that cannot be drawn on gets lines."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", term)
+    drawn = term != "dumb"
+
+    def interrupted(watched, work):
+        with watched() as see:
+            work(see)
+            raise KeyboardInterrupt
+
+    def fleets(see):
+        fleet = Followed(["a", "b"], tmp_path, 2, see)
+        fleet.begun(None)
+        fleet.begun("a")
+        fleet.begun("b")
+        fleet.ended(AssetResult("a", "failed", error="no data"))
+
+    def searches(both):
+        both[0]("training the teacher", 0.02)
+        search = Told(4, both[1])
+        search.begin(replace(DONE, number=-1, choice={}), ())
+
+    def runs(see):
+        see(epoch_line(2))
+
+    for watched, work, says in (
+        (watching_fleet, fleets, "a: failed: no data"),
+        (watching_search, searches, "the config's own student"),
+        (watching, runs, "training student"),
+    ):
+        with pytest.raises(KeyboardInterrupt):
+            interrupted(watched, work)
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert says in err
+        assert ("\x1b[?25l" in err) == drawn
+        assert err.count("\x1b[?25l") == err.count("\x1b[?25h"), "the cursor is hidden still"
 
 
 @pytest.fixture(scope="module")

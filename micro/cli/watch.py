@@ -28,7 +28,7 @@ def watching() -> Iterator[Watch]:
     from rich.live import Live
 
     console = Console(stderr=True)
-    if not console.is_terminal:
+    if not draws(console):
         yield lambda line: click.echo(in_words(line), err=True)
         return
     trainings: dict[tuple[int | None, int, str], Epoch] = {}
@@ -41,6 +41,11 @@ def watching() -> Iterator[Watch]:
             live.update(beside_interrupt(_view(line, list(trainings.values())[-SHOWN:]), console))
 
         yield draw
+
+
+def draws(console: Console) -> bool:
+    """Whether a view can be drawn again in its place: on a terminal that moves its cursor."""
+    return console.is_terminal and not console.is_dumb_terminal
 
 
 def in_words(line: ProgressLine) -> str:

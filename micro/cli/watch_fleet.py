@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from micro.cli.watch import beside_interrupt, header, in_words, losses_of, narrow
+from micro.cli.watch import beside_interrupt, draws, header, in_words, losses_of, narrow
 from micro.support.wording import about
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def watching_fleet() -> Iterator[Watch]:
     from rich.live import Live
 
     console = Console(stderr=True)
-    if not console.is_terminal:
+    if not draws(console):
         yield lambda line: _echo(machine_in_words(line))
         return
     latest: dict[str | None, FleetLine] = {}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from micro.cli.watch import beside_interrupt, header, narrow
+from micro.cli.watch import beside_interrupt, draws, header, narrow
 from micro.support.wording import about
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def watching_search() -> Iterator[tuple[Progress, Watch]]:
     from rich.live import Live
 
     console, seen = Console(stderr=True), _Seen()
-    if not console.is_terminal:
+    if not draws(console):
         yield seen.echo_stage, seen.echo_candidate
         return
     with Live(get_renderable=lambda: seen.view(console), console=console, refresh_per_second=4):
