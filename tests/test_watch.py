@@ -136,7 +136,11 @@ def test_a_fleets_machines_are_told_of_line_by_line_whatever_their_folders_do(tm
     fleet.look()
     fleet.look()
     assert [(line.asset, line.line.epoch.epoch) for line in lines[2:]] == [("a", 4), ("b", 1)]
-    # Published: the folder with the file is renamed, and gone.
+    # Published: the folder with the file is renamed, and gone. The end is told once, whether the last line was seen or not.
+    with files["a"].open("a") as file:
+        file.write(ProgressLine("done", 1.0, 3.0, 0.0, None, "done").to_json() + "\n")
+    fleet.look()
+    assert len(lines) == 4
     folder = RunFolder(tmp_path / "assets" / "a")
     folder.fresh_whole()
     folder.publish()
