@@ -55,7 +55,7 @@ def run_fleet(
         workers: Processes on this machine; on a cluster, machines trained at a time.
         address: Of a Ray cluster whose workers see `out` and the data under the same paths; None for this machine.
         progress: Called with the stage and the fraction of machines that are done.
-        watch: Called with each `FleetLine`: machines' epochs, losses, what became of them; the time that is left.
+        watch: Called with each `FleetLine`: machines' epochs, losses, ends; the time that is left.
 
     Raises:
         RunError: If `out` is in the way, another driver uses it, or the teacher cannot be trained.
@@ -75,18 +75,21 @@ def run_fleet(
         with ExitStack() as stack:
             with starting(out, fresh=fresh):
                 stack.enter_context(cluster(workers, address))
-                progress("training the shared teacher", 0.0)
                 followed = Followed([asset.name for asset in fleet.asset], out, workers, watch)
+                progress("training the shared teacher", 0.0)
                 teacher = _teacher(fleet, out, workers, followed)
-            table = _Table(fleet, out)
-            pieces = _pieces(fleet, out, teacher, _classes(teacher, out), followed)
+            table, pieces = _Table(fleet, out), _pieces(fleet, out, teacher, _classes(teacher, out), followed)
             for outcome in run_all(TRAIN, pieces, workers=workers, look=followed.looking):
                 followed.ended(table.take(outcome))
-                done = len(table.outcomes)
-                if outcome.error is not None:
-                    progress(f"failed: {outcome.name}: {outcome.error}", (done - 1) / len(fleet.asset))
-                progress(f"{done} of {len(fleet.asset)} machines", done / len(fleet.asset))
+                _say(outcome, len(table.outcomes), len(fleet.asset), progress)
         return table.publish()
+
+
+def _say(outcome: Outcome, done: int, machines: int, progress: Progress) -> None:
+    """Report a machine that failed, and how many have ended."""
+    if outcome.error is not None:
+        progress(f"failed: {outcome.name}: {outcome.error}", (done - 1) / machines)
+    progress(f"{done} of {machines} machines", done / machines)
 
 
 def _claim(out: Path, fleet: Fleet, resume: bool) -> bool:
