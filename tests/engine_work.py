@@ -32,6 +32,13 @@ def die_once(n, folder):
     return {"n": n}
 
 
+def wait_for(file):
+    """Ends when somebody has made the file."""
+    while not Path(file).exists():
+        time.sleep(0.05)
+    return {"seen": True}
+
+
 def linger(n, folder):
     """Notes how many are at work beside it."""
     mark = Path(folder) / f"{n}.at-work"

@@ -56,6 +56,11 @@ def test_a_dead_worker_s_piece_is_begun_again(tmp_path):
     assert "its worker died" in lost.error
 
 
+def test_one_can_look_while_pieces_are_under_way(tmp_path):
+    found = outcomes("wait_for", [("a", {"file": str(tmp_path / "seen")})], look=(tmp_path / "seen").touch)["a"]
+    assert found.value == {"seen": True}
+
+
 def test_pieces_are_drawn_as_workers_become_free(tmp_path):
     drawn, done = [], 0
 

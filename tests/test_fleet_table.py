@@ -55,7 +55,7 @@ def test_the_table_grows_while_the_fleet_goes_on(tmp_path, monkeypatch):
     }
     seen = []
 
-    def outcomes(work, pieces, *, workers):
+    def outcomes(work, pieces, *, workers, look):
         if work == driver.TEACH:
             yield Outcome("teacher", {}, None, 1)
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -11,6 +12,8 @@ import click
 from micro.cli.plans import print_fleet_plan, print_search_plan
 from micro.cli.scale_output import print_fleet, print_search
 from micro.cli.terminal import UNUSABLE, as_json, command_line, dry_run, print_json, progress, runtime_option, settings
+from micro.cli.watch_fleet import watching_fleet
+from micro.cli.watch_search import watching_search
 from micro.runs.manifest import require_run
 from micro.support.wording import counted
 
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
 @click.option("--address", help="Address of a Ray cluster; this host by default.")
 @runtime_option("Whose flash and RAM the budget is of: static C, or TFLite Micro's interpreter.")
 @click.option("--resume", is_flag=True, help="Continue an interrupted search, or with more trials.")
+@click.option("--watch", is_flag=True, help="Show what each candidate is and scores, and the time that is left.")
 @settings
 @dry_run
 @as_json
@@ -51,6 +55,7 @@ def search(
     address: str | None,
     runtime: Literal["tflm", "static"],
     resume: bool,
+    watch: bool,
     settings: tuple[str, ...],
     dry_run: bool,
     as_json: bool,
@@ -59,33 +64,27 @@ def search(
 
     \b
     Example:
-      keras-kd search pump.toml --out searches/pump --flash 16KiB --ram 16KiB
+      keras-kd search pump.toml --out searches/pump --flash 16KiB --ram 16KiB --watch
     """
     from micro.config import load_config
 
     loaded = load_config(config, settings)
+    limits: dict[str, Any] = {"flash": flash, "ram": ram, "macs": macs, "trials": trials, "runtime": runtime}
     if dry_run:
         from micro.explore.plan import plan_search
 
-        plan = plan_search(loaded, out, flash=flash, ram=ram, macs=macs, trials=trials, runtime=runtime, resume=resume)
+        plan = plan_search(loaded, out, resume=resume, **limits)
         print_search_plan(plan, as_json)
         return
-    with progress(enabled=not as_json) as tell:
-        from micro.explore import search as search_students
+    from micro.explore import search as search_students
 
-        found = search_students(
-            loaded,
-            out,
-            flash=flash,
-            ram=ram,
-            macs=macs,
-            trials=trials,
-            workers=workers,
-            address=address,
-            runtime=runtime,
-            resume=resume,
-            progress=tell,
-        )
+    find = partial(search_students, loaded, out, workers=workers, address=address, resume=resume, **limits)
+    if watch:
+        with watching_search() as (tell, see):
+            found = find(progress=tell, watch=see)
+    else:
+        with progress(enabled=not as_json) as tell:
+            found = find(progress=tell)
     if as_json:
         click.echo((Path(out) / "search.json").read_text(), nl=False)
     else:
@@ -101,6 +100,7 @@ def search(
 @click.option("--address", help="Address of a Ray cluster; this host by default.")
 @click.option("--resume", is_flag=True, help="Continue an interrupted fleet, or one with new machines.")
 @click.option("--strict", is_flag=True, help="Exit code 3 if a machine's verdict is 'unusable' or 'inconclusive'.")
+@click.option("--watch", is_flag=True, help="Show each machine's epochs and losses, and the time that is left.")
 @settings
 @dry_run
 @as_json
@@ -111,6 +111,7 @@ def fleet(
     address: str | None,
     resume: bool,
     strict: bool,
+    watch: bool,
     settings: tuple[str, ...],
     dry_run: bool,
     as_json: bool,
@@ -122,7 +123,7 @@ def fleet(
 
     \b
     Example:
-      keras-kd fleet hall.toml --out fleets/hall --workers 4
+      keras-kd fleet hall.toml --out fleets/hall --workers 4 --watch
     """
     from micro.fleet import load_fleet, run_fleet
 
@@ -131,14 +132,18 @@ def fleet(
         from micro.fleet.plan import plan_fleet
 
         return print_fleet_plan(plan_fleet(loaded, out, resume=resume), as_json)
-    with progress(enabled=not as_json) as tell:
-        result = run_fleet(loaded, out, workers=workers, address=address, resume=resume, progress=tell)
+    if watch:
+        with watching_fleet() as see:
+            result = run_fleet(loaded, out, workers=workers, address=address, resume=resume, watch=see)
+    else:
+        with progress(enabled=not as_json) as tell:
+            result = run_fleet(loaded, out, workers=workers, address=address, resume=resume, progress=tell)
     if as_json:
         click.echo((Path(out) / "fleet.json").read_text(), nl=False)
     else:
         words = ["--workers", str(workers)] if workers != 2 else []
         words += ["--address", address] if address else []
-        words += ["--strict"] if strict else []
+        words += [option for option, given in (("--strict", strict), ("--watch", watch)) if given]
         words += [word for setting in settings for word in ("--set", setting)]
         print_fleet(result, out, command_line("fleet", assets, "--out", out, *words, "--resume"))
     if strict and result.refused:

@@ -3,6 +3,7 @@
 May import: keras_kd, errors, support, signal, targets, tflite, program, detection, quantize, config, datasets, runs.
 """
 
-from micro.explore.search import SearchResult, search
+from micro.explore.result import SearchResult
+from micro.explore.search import search
 
 __all__ = ["SearchResult", "search"]

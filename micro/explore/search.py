@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
-import shlex
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -16,13 +14,15 @@ import numpy as np
 from micro.config import Config
 from micro.errors import RunError
 from micro.explore.holdout import kept_back, search_windows
-from micro.explore.selection import TIE, Scores, choose, finals, pareto
+from micro.explore.result import SearchResult, conclude
+from micro.explore.search_lines import TRAINED, Told, Watch, fraction_of, nobody
+from micro.explore.selection import TIE, finals
 from micro.explore.space import given, require_searchable, resolutions, smallest, widest
 from micro.explore.study import OWN, Budget, Candidate, Study, budget_used, require_optuna
 from micro.explore.task import TRIAL, Task, prepare, value
 from micro.runs.folder import check_claim, claim_folder, starting
 from micro.runs.lock import holding, settled
-from micro.support.files import json_bytes, sha256, write_bytes
+from micro.support.files import json_bytes, write_bytes
 from micro.support.progress import Progress
 from micro.support.wording import counted
 from micro.support.workers import cluster, require_ray, run_all
@@ -34,35 +34,6 @@ BATCH = 4
 # Draws allowed for each candidate that is to be trained: the rest do not fit.
 DRAWS = 12
 JOURNAL = "study.jsonl"
-
-
-@dataclass(frozen=True)
-class SearchResult:
-    """The result of a search: all candidates, the numbers of those on the Pareto front of score and budget, and of the one
-    chosen.
-
-    `finals` are the finalists' scores from several seeds, by number; `kept` says that a training load was held out from
-    candidates and judged them; `command` trains the chosen one, verifies it and emits its firmware.
-
-    Examples:
-        >>> from micro.explore.study import Candidate
-        >>> own = Candidate(-1, "done", {}, {"flash": 2000, "ram": 900, "macs": 500}, score=0.91)
-        >>> budget = {"flash": 4096, "ram": None, "macs": None}
-        >>> command = "keras-kd run chosen.toml --out chosen"
-        >>> result = micro.SearchResult((own,), (-1,), -1, {}, False, budget, "tflm", 0.93, command)
-        >>> result.candidates[0].score
-        0.91
-    """
-
-    candidates: tuple[Candidate, ...]
-    front: tuple[int, ...]
-    chosen: int
-    finals: Scores
-    kept: bool
-    budget: Budget
-    runtime: str
-    teacher_score: float | None
-    command: str
 
 
 def search(
@@ -78,6 +49,7 @@ def search(
     runtime: Literal["tflm", "static"] = "static",
     resume: bool = False,
     progress: Progress = lambda stage, fraction: None,
+    watch: Watch = nobody,
 ) -> SearchResult:
     """The best student within a budget for a config's data and teacher, chosen on windows that are not the test's.
 
@@ -95,6 +67,8 @@ def search(
         address: Of a Ray cluster; None for this host.
         runtime: What flash and RAM are counted for, 'static' or 'tflm', each with its code.
         resume: Continue the search in `out`, or with more trials.
+        progress: Called with the stage and the fraction that is done.
+        watch: Called with a `SearchLine` for each candidate as soon as it has a result.
 
     Raises:
         RunError: If nothing can meet the budget, or `out` is in the way, in use, damaged or another search's.
@@ -110,7 +84,7 @@ def search(
     """
     task = task_of(config, out, flash, ram, macs, trials, runtime, workers)
     with holding(settled(out, renamed=False)):
-        return _search(task, trials, address, _claim(task, resume), progress)
+        return _search(task, address, _claim(task, resume), progress, Told(trials, watch))
 
 
 def task_of(
@@ -145,7 +119,7 @@ def _parsed(flash: str | int | None, ram: str | int | None, macs: str | int | No
     return budget
 
 
-def _search(task: Task, trials: int, address: str | None, fresh: bool, progress: Progress) -> SearchResult:
+def _search(task: Task, address: str | None, fresh: bool, progress: Progress, told: Told) -> SearchResult:
     """As `search`, in a folder that is held and claimed; one just claimed is given up if the search cannot start."""
     with ExitStack() as stack:
         with starting(task.out, fresh=fresh):
@@ -157,12 +131,14 @@ def _search(task: Task, trials: int, address: str | None, fresh: bool, progress:
             _require_reachable(task)
         study = Study(task.out / JOURNAL, task.config)
         base = _own_student(task, teacher_score, progress)
-        _try_candidates(base, study, trials, progress)
+        told.begin(base.own, study.candidates())
+        _try_candidates(base, study, progress, told)
         candidates = (base.own, *study.candidates())
         _require_some(candidates)
-        progress("training the finalists again", 0.88)
-        scores = finals(base.task, study, candidates)
-    return _conclude(base, study, candidates, scores)
+        scores = finals(base.task, study, candidates, progress)
+    result = conclude(base.task, base.teacher_score, study, candidates, scores)
+    progress("done", 1.0)
+    return result
 
 
 @dataclass(frozen=True)
@@ -187,13 +163,13 @@ def _own_student(task: Task, teacher_score: float | None, progress: Progress) ->
     return Baseline(task, _own(task), teacher_score)
 
 
-def _try_candidates(base: Baseline, study: Study, trials: int, progress: Progress) -> None:
+def _try_candidates(base: Baseline, study: Study, progress: Progress, told: Told) -> None:
     """Draw and try candidates until enough have been trained, or too many drawn."""
-    task = base.task
+    task, trials = base.task, told.trials
     limit = widest(task.config, _fewest_inputs(task), task.budget["flash"], task.budget["macs"])
     while (tried := _tried(study)) < trials and len(study.candidates()) < DRAWS * trials:
-        progress(f"{tried} of {trials} candidates trained", 0.1 + 0.75 * tried / trials)
-        _try_batch(task, study, base.own, limit, min(BATCH, trials - tried))
+        progress(f"{tried} of {trials} candidates trained", fraction_of(tried, trials))
+        _try_batch(task, study, base.own, limit, min(BATCH, trials - tried), told)
 
 
 def _claim(task: Task, resume: bool) -> bool:
@@ -241,7 +217,7 @@ def _require_reachable(task: Task) -> None:
 
 def _tried(study: Study) -> int:
     """How many candidates fitted and were trained."""
-    return sum(found.state in ("done", "stopped") for found in study.candidates())
+    return sum(found.state in TRAINED for found in study.candidates())
 
 
 def _own(task: Task) -> Candidate:
@@ -264,18 +240,21 @@ def _is_perfect(own: Candidate, teacher_score: float | None) -> bool:
     return score is not None and score > 1 - TIE
 
 
-def _try_batch(task: Task, study: Study, own: Candidate, limit: int, size: int) -> None:
-    """Draw a batch, train it, and record the result of each in the order drawn."""
+def _try_batch(task: Task, study: Study, own: Candidate, limit: int, size: int, told: Told) -> None:
+    """Draw a batch, train it, tell of each result as it comes, and record all in the order drawn."""
     number, drawn = study.batch(size, limit)
     finished = [
         {"costs": found.costs, "epoch_scores": found.epoch_scores}
         for found in (own, *study.candidates(before=number))
-        if found.state in ("done", "stopped")
+        if found.state in TRAINED
     ]
     pieces = [
         (str(trial.number), task.piece(candidate, task.config.seed, finished=finished)) for trial, candidate in drawn
     ]
-    outcomes = {outcome.name: outcome for outcome in run_all(TRIAL, pieces, workers=task.workers)}
+    outcomes = {}
+    for outcome in run_all(TRIAL, pieces, workers=task.workers):
+        outcomes[outcome.name] = outcome
+        told.tell(study.candidate(int(outcome.name), outcome))
     for trial, _ in drawn:
         study.tell(trial, outcomes[str(trial.number)], task.budget)
 
@@ -294,47 +273,3 @@ def _require_some(candidates: Sequence[Candidate]) -> None:
     raise RunError(
         f"search: neither the config's own student nor any of {counted(drawn, 'candidate')} drawn was trained to the end{why}"
     )
-
-
-def _conclude(base: Baseline, study: Study, candidates: tuple[Candidate, ...], scores: Scores) -> SearchResult:
-    """Write the chosen config, the result and its page."""
-    from micro.explore.page import render_search
-
-    task = base.task
-    out, budget = task.out, task.budget
-    chosen = choose(candidates, scores, budget)
-    made = study.config_of(next(found for found in candidates if found.number == chosen))
-    content = _toml(made, task)
-    write_bytes(out / "chosen.toml", content)
-    command = shlex.join(["keras-kd", "run", str(out / "chosen.toml"), "--out", str(out / "chosen")])
-    front = pareto(candidates, budget)
-    result = SearchResult(
-        candidates, front, chosen, scores, task.kept, budget, task.runtime, base.teacher_score, command
-    )
-    plain = asdict(result) | {
-        "finals": {str(number): list(found) for number, found in scores.items()},
-        "task": task.config.task,
-        "job": task.config.job,
-        "seed": task.config.seed,
-        "chosen_sizes": list(made.student.sizes),
-        "chosen_config": sha256(content),
-    }
-    write_bytes(out / "search.json", json_bytes(plain))
-    write_bytes(out / "report.html", render_search(plain))
-    return result
-
-
-def _toml(config: Config, task: Task) -> bytes:
-    """The config as a file in the search's folder: unset values are left out, and paths are relative to it."""
-    import tomli_w
-
-    plain = config.model_dump(mode="json", exclude_none=True, exclude={"overrides"})
-    for section, key in (("data", "folder"), ("teacher", "path")):
-        if key in plain[section]:
-            plain[section][key] = os.path.relpath(plain[section][key], task.out)
-    for source in plain["sources"]:
-        if "folder" in source:
-            source["folder"] = os.path.relpath(source["folder"], task.out)
-    sizes = {name: str(limit) for name in ("flash", "ram") if (limit := task.budget[name]) is not None}
-    plain["budget"] = {**plain["budget"], **sizes, "runtime": task.runtime}
-    return tomli_w.dumps(plain).encode()

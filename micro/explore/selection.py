@@ -7,6 +7,7 @@ from typing import Any
 
 from micro.explore.study import OWN, Budget, Candidate, Study, budget_used
 from micro.explore.task import TRIAL, Task
+from micro.support.progress import Progress
 from micro.support.workers import run_all
 
 # The best candidates, each with layers of its own, and the config's student are trained again from other seeds: luck must not
@@ -33,7 +34,7 @@ def pareto(candidates: Sequence[Candidate], budget: Budget) -> tuple[int, ...]:
     return tuple(candidate.number for candidate in front)
 
 
-def finals(task: Task, study: Study, candidates: Sequence[Candidate]) -> Scores:
+def finals(task: Task, study: Study, candidates: Sequence[Candidate], progress: Progress) -> Scores:
     """Scores of the best candidates, from the search's seed and others.
 
     Of those with the same layers on the same windows only the best is trained again, so that there is something to choose from;
@@ -53,7 +54,12 @@ def finals(task: Task, study: Study, candidates: Sequence[Candidate]) -> Scores:
         for n in range(1, OTHER_SEEDS + 1)
     ]
     scores: dict[int, list[float]] = {candidate.number: [candidate.score or 0.0] for candidate in finalists}
-    outcomes = {outcome.name: outcome.value or {} for outcome in run_all(TRIAL, pieces, workers=task.workers)}
+    outcomes: dict[str, dict[str, Any]] = {}
+    progress("training the finalists again", 0.86)
+    for outcome in run_all(TRIAL, pieces, workers=task.workers):
+        outcomes[outcome.name] = outcome.value or {}
+        tried, all_of_them = len(outcomes), len(pieces)
+        progress(f"training the finalists again, {tried} of {all_of_them} done", 0.86 + 0.12 * tried / all_of_them)
     for name, _ in pieces:
         if outcomes[name].get("score") is not None:
             scores[int(name.split("/")[0])].append(outcomes[name]["score"])

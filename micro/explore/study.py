@@ -104,7 +104,7 @@ class Study:
     def tell(self, trial: FrozenTrial, outcome: Outcome, budget: Budget) -> None:
         """Record the result of a candidate."""
         states = self._optuna.trial.TrialState
-        result = outcome.value or {"state": "failed", "error": outcome.error}
+        result = _result(outcome)
         live = self._optuna.trial.Trial(self._study, trial._trial_id)
         live.set_user_attr("result", result)
         if outcome.value is None:
@@ -129,27 +129,36 @@ class Study:
                 continue
             if before is not None and trial.user_attrs["batch"] >= before:
                 continue
-            error = result.get("error") if result["state"] == "failed" else None
-            epoch_scores = tuple(result.get("epoch_scores", ()))
-            found.append(
-                Candidate(
-                    trial.number,
-                    result["state"],
-                    dict(trial.params),
-                    result.get("costs", {}),
-                    epoch_scores,
-                    result.get("score"),
-                    error,
-                    result.get("accuracy"),
-                )
-            )
+            found.append(_candidate(trial, result))
         return tuple(found)
+
+    def candidate(self, number: int, outcome: Outcome) -> Candidate:
+        """A candidate with its result, recorded or not."""
+        return _candidate(self._trials()[number], _result(outcome))
 
     def config_of(self, candidate: Candidate) -> Config:
         """The config that a candidate stands for."""
         if candidate.number == OWN:
             return given(self._config)
         return propose(self._optuna.trial.FixedTrial(candidate.choice), self._config)
+
+
+def _result(outcome: Outcome) -> dict[str, Any]:
+    """What is recorded of a candidate."""
+    return outcome.value or {"state": "failed", "error": outcome.error}
+
+
+def _candidate(trial: FrozenTrial, result: Mapping[str, Any]) -> Candidate:
+    return Candidate(
+        trial.number,
+        result["state"],
+        dict(trial.params),
+        result.get("costs", {}),
+        tuple(result.get("epoch_scores", ())),
+        result.get("score"),
+        result.get("error") if result["state"] == "failed" else None,
+        result.get("accuracy"),
+    )
 
 
 class _Held:

@@ -13,12 +13,14 @@ from typing import Any
 
 from micro.config import Config
 from micro.errors import RunError
+from micro.fleet.following import Followed, Watch, progress_file
 from micro.fleet.results import AssetResult, FleetResult, table_csv
-from micro.fleet.spec import Asset, Fleet
+from micro.fleet.spec import Fleet
 from micro.runs.detectors import require_detectors
 from micro.runs.estimators import require_estimators
 from micro.runs.folder import check_claim, claim_folder, starting
 from micro.runs.lock import holding, settled
+from micro.runs.publish import remove
 from micro.support.files import json_bytes, write_bytes
 from micro.support.progress import Progress
 from micro.support.workers import Outcome, cluster, require_ray, run_all
@@ -39,6 +41,7 @@ def run_fleet(
     address: str | None = None,
     resume: bool = False,
     progress: Progress = lambda stage, fraction: None,
+    watch: Watch | None = None,
 ) -> FleetResult:
     r"""Train, calibrate and emit one firmware for each machine of a fleet under one teacher.
 
@@ -51,6 +54,8 @@ def run_fleet(
     Args:
         workers: Processes on this machine; on a cluster, machines trained at a time.
         address: Of a Ray cluster whose workers see `out` and the data under the same paths; None for this machine.
+        progress: Called with the stage and the fraction of machines that are done.
+        watch: Called with each `FleetLine`: machines' epochs, losses, ends; the time that is left.
 
     Raises:
         RunError: If `out` is in the way, another driver uses it, or the teacher cannot be trained.
@@ -70,17 +75,21 @@ def run_fleet(
         with ExitStack() as stack:
             with starting(out, fresh=fresh):
                 stack.enter_context(cluster(workers, address))
+                followed = Followed([asset.name for asset in fleet.asset], out, workers, watch)
                 progress("training the shared teacher", 0.0)
-                teacher = _teacher(fleet, out, workers)
-            table = _Table(fleet, out)
-            pieces = _pieces(fleet, out, teacher, _classes(teacher, out))
-            for outcome in run_all(TRAIN, pieces, workers=workers):
-                table.take(outcome)
-                done = len(table.outcomes)
-                if outcome.error is not None:
-                    progress(f"failed: {outcome.name}: {outcome.error}", (done - 1) / len(fleet.asset))
-                progress(f"{done} of {len(fleet.asset)} machines", done / len(fleet.asset))
+                teacher = _teacher(fleet, out, workers, followed)
+            table, pieces = _Table(fleet, out), _pieces(fleet, out, teacher, _classes(teacher, out), followed)
+            for outcome in run_all(TRAIN, pieces, workers=workers, look=followed.looking):
+                followed.ended(table.take(outcome))
+                _say(outcome, len(table.outcomes), len(fleet.asset), progress)
         return table.publish()
+
+
+def _say(outcome: Outcome, done: int, machines: int, progress: Progress) -> None:
+    """Report a machine that failed, and how many have ended."""
+    if outcome.error is not None:
+        progress(f"failed: {outcome.name}: {outcome.error}", (done - 1) / machines)
+    progress(f"{done} of {machines} machines", done / machines)
 
 
 def _claim(out: Path, fleet: Fleet, resume: bool) -> bool:
@@ -99,7 +108,7 @@ def _claim_words(out: Path, fleet: Fleet, resume: bool) -> tuple[Path, bytes, bo
     return out, claim, resume, "fleet", "another shared config"
 
 
-def _teacher(fleet: Fleet, out: Path, workers: int) -> str | None:
+def _teacher(fleet: Fleet, out: Path, workers: int, followed: Followed) -> str | None:
     """Path of the shared teacher; trained where there is none yet. None for detectors and estimators, which each machine
     fits on its own windows."""
     teacher = fleet.shared.get("teacher", {})
@@ -112,14 +121,17 @@ def _teacher(fleet: Fleet, out: Path, workers: int) -> str | None:
         return None
     if teacher.get("path"):
         return str(Path(teacher["path"]).resolve())
-    path = out / "teacher.keras"
+    path, said = out / "teacher.keras", progress_file(out, None)
     if not path.is_file():
         places = [[fleet.config(asset).model_dump(mode="json") for asset in place] for place in fleet.teaching()]
-        work = {"places": places, "path": str(path), "about": str(out / TAUGHT)}
-        for outcome in run_all(TEACH, [("teacher", work)], workers=workers):
+        work = {"places": places, "path": str(path), "about": str(out / TAUGHT), "progress": str(said)}
+        followed.begun(None)
+        for outcome in run_all(TEACH, [("teacher", work)], workers=workers, look=followed.looking):
+            followed.taught()
             if outcome.error is not None:
                 names = ", ".join(asset.name for asset, *_ in fleet.teaching())
                 raise RunError(f"the shared teacher, trained on {names}: {outcome.error}")
+    remove(said)
     return str(path)
 
 
@@ -132,12 +144,13 @@ def _classes(teacher: str | None, out: Path) -> tuple[str, ...]:
 
 
 def _pieces(
-    fleet: Fleet, out: Path, teacher: str | None, classes: tuple[str, ...]
+    fleet: Fleet, out: Path, teacher: str | None, classes: tuple[str, ...], followed: Followed
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     for asset in fleet.asset:
         config = fleet.config(asset, teacher, classes).model_dump(mode="json")
         folder = out / "assets" / asset.name
         plain = {"name": asset.name, "config": config, "out": str(folder), "log": str(out / LOG), "fleet": str(out)}
+        followed.begun(asset.name)
         yield asset.name, plain
 
 
@@ -149,17 +162,18 @@ class _Table:
         self.outcomes: dict[str, Outcome] = {}
         self._written = -math.inf
 
-    def take(self, outcome: Outcome) -> None:
-        """Note an outcome, and write the table unless that was done a moment ago."""
+    def take(self, outcome: Outcome) -> AssetResult:
+        """Note an outcome, and write the table unless that was done a moment ago; the machine's row."""
         self.outcomes[outcome.name] = outcome
         if time.monotonic() - self._written >= SECONDS_BETWEEN_TABLES:
             self.publish()
+        return _row(outcome.name, outcome)
 
     def publish(self) -> FleetResult:
         """Write the table. Attempts are of this driver alone, and stay out: the same fleet gives the same bytes."""
         from micro.fleet.page import render_fleet
 
-        rows = tuple(_row(asset, self.outcomes.get(asset.name)) for asset in self.fleet.asset)
+        rows = tuple(_row(asset.name, self.outcomes.get(asset.name)) for asset in self.fleet.asset)
         job, config = self.fleet.shared.get("job", "rig"), self.fleet.config(self.fleet.asset[0])
         task, targets = config.task, _outputs_of(config)
         result = FleetResult(rows, _removed(self.fleet, self.out), task, targets)
@@ -180,13 +194,13 @@ def _outputs_of(config: Config) -> tuple[str, ...]:
     return tuple(getattr(config.data, "label_columns", ())) or (targets if len(targets) > 1 else ())
 
 
-def _row(asset: Asset, outcome: Outcome | None) -> AssetResult:
+def _row(name: str, outcome: Outcome | None) -> AssetResult:
     if outcome is None:
-        return AssetResult(asset.name, "waiting")
+        return AssetResult(name, "waiting")
     if outcome.value is None:
         tries = f", {outcome.attempts} times; --resume tries again" if outcome.attempts > 1 else ""
-        return AssetResult(asset.name, "failed", error=f"{outcome.error}{tries}", attempts=outcome.attempts)
-    return AssetResult(asset.name, "done", **outcome.value, attempts=outcome.attempts)
+        return AssetResult(name, "failed", error=f"{outcome.error}{tries}", attempts=outcome.attempts)
+    return AssetResult(name, "done", **outcome.value, attempts=outcome.attempts)
 
 
 def _removed(fleet: Fleet, out: Path) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,9 @@ from micro.datasets.prepared import Prepared
 from micro.datasets.spacing import evenly_spaced
 from micro.datasets.targets import AnyTarget, Targets
 from micro.errors import MicroError, RunError
+from micro.runs.fitting import OnEpoch
 from micro.runs.label_figures import combined
+from micro.runs.progress_lines import Epoch, Teller
 from micro.runs.real_numbers import in_real_numbers
 from micro.runs.train import train_teacher
 from micro.runs.training_devices import ready_devices
@@ -29,13 +32,16 @@ from micro.support.files import json_bytes, keras_bytes, write_bytes
 TAUGHT = 20_000
 
 
-def teach(places: Sequence[Sequence[Mapping[str, Any]]], path: str, about: str) -> dict[str, Any]:
+def teach(
+    places: Sequence[Sequence[Mapping[str, Any]]], path: str, about: str, progress: str | None = None
+) -> dict[str, Any]:
     """Train the shared teacher on windows of several machines, each scaled on its own healthy ones, and write it.
 
     Args:
         places: For each place at the teacher's table the configs that may take it: the first whose data can be used does. A
             broken machine says so in its own row.
         path, about: Where the teacher goes, and before it the classes or labels that it gives: those of all machines together.
+        progress: File for a line an epoch, as a run writes it.
 
     Raises:
         RunError: If none of them has data that can be used.
@@ -51,12 +57,28 @@ def teach(places: Sequence[Sequence[Mapping[str, Any]]], path: str, about: str) 
     # A machine whose windows have another shape than the first one's cannot learn with it, and says so in its own row.
     prepared = [data for data in prepared if data.features.shape == prepared[0].features.shape]
     pooled = _pooled([data.of_teacher for data in prepared])
-    model = train_teacher(first, pooled, first.seed, lambda losses: None).model
+    model = train_teacher(first, pooled, first.seed, _told(first, progress)).model
     write_bytes(about, json_bytes({"classes": list(pooled.class_names or pooled.label_names)}))
     # Machines have means and deviations of their own; between them numbers go as they are.
     write_bytes(path, keras_bytes(in_real_numbers(copied(model), pooled.target)))
     keras.backend.clear_session()
     return {"windows": len(pooled.train), "machines": len(prepared)}
+
+
+def _told(config: Config, progress: str | None) -> OnEpoch:
+    """What is called after each epoch, and writes a line of it where there is a file for that."""
+    if progress is None:
+        return lambda losses: None
+    networks = config.teacher.networks
+    teller, epochs = Teller(), config.teacher.epochs * networks
+    teller.opened(Path(progress))
+    teller.planned({"teacher": epochs}, networks)
+    done = itertools.count(1)
+
+    def on_epoch(losses: Mapping[str, float]) -> None:
+        teller.tick("training the shared teacher", 1, Epoch("teacher", config.seed, next(done), epochs, losses))
+
+    return on_epoch
 
 
 def _first_usable(place: Sequence[Config], broken: list[str]) -> Prepared | None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 import time
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
+from micro.runs.progress_lines import ProgressLine
+from micro.runs.progress_reading import read_on
 from micro.studio.jobs import Job, all_jobs, memory_kib, printed
 from micro.studio.workspace import Workspace
 from micro.support.wording import counted
@@ -22,7 +22,7 @@ MODELS = {
     "teacher": "the teacher",
     "recipe": "recipes",
 }
-# Lines of progress.jsonl that are read at most, from its end, and points of a curve that are drawn.
+# Lines of progress.jsonl that are taken at most, from its end, and points of a curve that are drawn.
 MOST_LINES, MOST_POINTS = 20_000, 300
 # Below this fraction what is left is not estimated.
 FEWEST = 0.03
@@ -32,12 +32,12 @@ LOSSES, MOST_SHOWN = ("loss", "val_loss"), 16_000
 
 def snapshot(space: Workspace, job: Job) -> dict[str, Any]:
     """What a page shows of a job: its state, where it stands, `memory_kib`, `curves`, `log`, and the jobs that are `next`."""
-    log, rows = printed(space, job), _progress(space, job)
+    log, lines = printed(space, job), _progress(space, job)
     return {
         **job.to_plain(),
-        **_standing(job, log, rows),
+        **_standing(job, log, lines),
         "memory_kib": memory_kib(job.pid) if job.state == "running" and job.pid is not None else None,
-        "curves": curves(rows),
+        "curves": curves(lines),
         "log": log[-MOST_SHOWN:],
         "next": _next(space, job) if job.active else [],
     }
@@ -48,25 +48,22 @@ def standing(space: Workspace, job: Job) -> dict[str, Any]:
     return _standing(job, printed(space, job), _progress(space, job))
 
 
-def _standing(job: Job, log: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
+def _standing(job: Job, log: str, lines: Sequence[ProgressLine]) -> dict[str, Any]:
     found = LINE.findall(log)
     stage, fraction = (found[-1][1], int(found[-1][0]) / 100) if found else (None, None)
-    if rows and job.active:
-        stage, fraction = str(rows[-1].get("stage", stage)), _number(rows[-1].get("fraction"))
+    if lines and job.active:
+        stage, fraction = lines[-1].stage, lines[-1].fraction
     return {
         "stage": stage if job.active else None,
         "fraction": 1.0 if job.state == "done" else fraction,
-        "remaining": _remaining(job, fraction, rows) if job.state == "running" else None,
-        "left": _left(rows[-1]) if rows and job.active else "",
+        "remaining": _remaining(job, fraction, lines) if job.state == "running" else None,
+        "left": _left(lines[-1]) if lines and job.active else "",
     }
 
 
-def _left(row: Mapping[str, Any]) -> str:
+def _left(line: ProgressLine) -> str:
     """What a run still trains, in words; '' where it does not say."""
-    held = row.get("left")
-    known = held.items() if isinstance(held, dict) else ()
-    epochs = {str(name): count for name, count in known if isinstance(count, int)}
-    said = [f"{counted(count, 'epoch')} of {MODELS.get(name, name)}" for name, count in epochs.items()]
+    said = [f"{counted(count, 'epoch')} of {MODELS.get(name, name)}" for name, count in line.left.items()]
     return ", ".join([*said, "int8 conversion, report and firmware"]) if said else ""
 
 
@@ -94,19 +91,17 @@ def _behind(job: Job, option: str) -> str | None:
     return job.words[job.words.index(option) + 1] if option in job.words[:-1] else None
 
 
-def curves(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def curves(lines: Sequence[ProgressLine]) -> list[dict[str, Any]]:
     """Losses by stage: `stage`, `name`, `epochs` and `values` of each, thinned where there are many."""
     found: dict[tuple[str, str], tuple[list[float], list[float]]] = {}
-    for row in rows:
-        losses, epoch = row.get("losses"), _number(row.get("epoch"))
-        if not isinstance(losses, dict) or epoch is None:
+    for line in lines:
+        if line.epoch is None:
             continue
         for name in LOSSES:
-            value = _number(losses.get(name))
-            if value is not None:
-                at, values = found.setdefault((str(row.get("stage")), name), ([], []))
-                at.append(epoch)
-                values.append(value)
+            if name in line.epoch.losses:
+                at, values = found.setdefault((line.stage, name), ([], []))
+                at.append(line.epoch.epoch)
+                values.append(line.epoch.losses[name])
     made = []
     for (stage, name), (at, values) in found.items():
         step = max(1, len(at) // MOST_POINTS)
@@ -114,40 +109,18 @@ def curves(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return made
 
 
-def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
-
-
-def _progress(space: Workspace, job: Job) -> list[dict[str, Any]]:
+def _progress(space: Workspace, job: Job) -> list[ProgressLine]:
     """The lines of the run's progress.jsonl, which is there while it works."""
     out = out_of(job)
     if job.kind != "run" or out is None:
         return []
-    path = space.folder / f"{out}.partial" / "progress.jsonl"
-    return _rows(path) if path.is_file() else []
+    return read_on(space.folder / f"{out}.partial" / "progress.jsonl", most=MOST_LINES)[0]
 
 
-def _rows(path: Path) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = []
-    try:
-        with path.open(encoding="utf-8", errors="replace") as file:
-            lines = file.readlines()[-MOST_LINES:]
-    except FileNotFoundError:
-        return rows  # the run has just been finished
-    for line in lines:
-        try:
-            row = json.loads(line)
-        except ValueError:
-            continue  # the last one may be half written
-        if isinstance(row, dict):
-            rows.append(row)
-    return rows
-
-
-def _remaining(job: Job, fraction: float | None, rows: list[dict[str, Any]]) -> float | None:
+def _remaining(job: Job, fraction: float | None, lines: Sequence[ProgressLine]) -> float | None:
     """Seconds that are left, as the run says, else by how long the part that is done took."""
-    if rows:
-        return _number(rows[-1].get("remaining"))
+    if lines:
+        return lines[-1].remaining
     if job.started is None or fraction is None or fraction < FEWEST:
         return None
     return (time.time() - job.started) * (1 - fraction) / fraction

@@ -10,7 +10,7 @@ import shutil
 import socket
 import tempfile
 import traceback
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +31,7 @@ STORE_BYTES = 100 << 20
 LONGEST_TEMP = 40
 SCRATCH = "kd-ray-"
 SECONDS_TO_ANSWER = 10.0
+SECONDS_BETWEEN_LOOKS = 0.25
 
 
 @dataclass(frozen=True)
@@ -169,7 +170,12 @@ def _reread_token() -> None:
 
 
 def run_all(
-    work: str, pieces: Iterable[tuple[str, Mapping[str, Any]]], *, workers: int = 2, retries: int = 2
+    work: str,
+    pieces: Iterable[tuple[str, Mapping[str, Any]]],
+    *,
+    workers: int = 2,
+    retries: int = 2,
+    look: Callable[[], None] | None = None,
 ) -> Iterator[Outcome]:
     """Outcomes as they come, within `cluster`; no more than `workers` pieces are under way or held in memory.
 
@@ -179,6 +185,7 @@ def run_all(
         workers: Pieces at a time.
         retries: How often a piece is tried again whose worker died, or that failed of something it cannot be blamed for.
             A ValueError, OSError or error of this package is the piece's own fault, and is not tried again.
+        look: Called a few times a second while pieces are under way.
     """
     ray = _ray()
     run_piece = ray.remote(num_cpus=1, max_retries=0, max_calls=PIECES_A_WORKER)(_run_piece)
@@ -193,7 +200,10 @@ def run_all(
             begin(*piece, 1)
         if not running:
             return
-        (done,), _ = ray.wait(list(running), num_returns=1)
+        while not (ended := ray.wait(list(running), num_returns=1, timeout=look and SECONDS_BETWEEN_LOOKS)[0]):
+            if look is not None:
+                look()
+        (done,) = ended
         name, arguments, attempt = running.pop(done)
         try:
             answer = ray.get(done)
