@@ -56,7 +56,9 @@ def test_programs_that_the_fit_has_not_seen_are_predicted(core, bench, tmp_path)
         size, constants = bench.linked(emitted_c.written(files, tmp_path / str(number)), core)
         parts = bench.parts(firmware)
         off.append(abs(flash_of(parts, core_of(core)) / size - 1))
-        assert abs(constants_of(parts, core_of(core)) - constants) <= max(64, 0.35 * constants)
+        copied = constants_of(parts, core_of(core))
+        # Elsewhere a pointer or two, and what the compiler's library keeps, have a value from the start.
+        assert abs(copied - constants) <= max(64, 0.35 * constants) if core == "avr" else copied == 0 <= constants < 128
     assert max(off) < FAR
     assert sorted(off)[len(off) // 2] < CLOSE
 

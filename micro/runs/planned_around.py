@@ -49,10 +49,11 @@ def _stage(config: Config, data: Prepared) -> Decider:
         settings = in_counts(config.estimate.model_dump(exclude={"coverage"}), data)
         made = [Estimator(each.name, _UNIT, 0, 0.0, _UNIT, **settings) for each in data.target.each]
         return made[0] if len(made) == 1 else Estimators(tuple(made))
-    score = (
-        Score("residual", _UNIT, (1, 1), places=data.predicted)
-        if data.predicted
-        else Score("margin", _UNIT, healthy=(0,))
-    )
-    detector = make_detector(score, _THRESHOLD, **detector_settings(config, data))
+    detector = make_detector(_score(data), _THRESHOLD, **detector_settings(config, data))
     return detector if data.ranges is None else with_modes(detector, data.ranges, [_THRESHOLD] * data.ranges.count)
+
+
+def _score(data: Prepared) -> Score:
+    if data.predicted:
+        return Score("residual", _UNIT, (1, 1), places=data.predicted)
+    return Score("reconstruction", _UNIT, (1, 1)) if data.task == "anomaly" else Score("margin", _UNIT, healthy=(0,))
