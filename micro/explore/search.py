@@ -19,13 +19,15 @@ from micro.explore.search_lines import TRAINED, Told, Watch, fraction_of, nobody
 from micro.explore.selection import TIE, finals
 from micro.explore.space import given, require_searchable, resolutions, smallest, widest
 from micro.explore.study import OWN, Budget, Candidate, Study, budget_used, require_optuna
-from micro.explore.task import TRIAL, Task, prepare, value
+from micro.explore.task import TRIAL, Task, around_in, prepare, value
+from micro.program.budget import CORE
 from micro.runs.folder import check_claim, claim_folder, starting
 from micro.runs.lock import holding, settled
 from micro.support.files import json_bytes, write_bytes
 from micro.support.progress import Progress
 from micro.support.wording import counted
 from micro.support.workers import cluster, require_ray, run_all
+from micro.targets.cores import core_of
 from micro.tflite.cost import parse_bytes, parse_count
 
 # Candidates drawn together: a batch sees all earlier batches and nothing of itself, so that results do not depend on the number
@@ -166,7 +168,7 @@ def _own_student(task: Task, teacher_score: float | None, progress: Progress) ->
 def _try_candidates(base: Baseline, study: Study, progress: Progress, told: Told) -> None:
     """Draw and try candidates until enough have been trained, or too many drawn."""
     task, trials = base.task, told.trials
-    limit = widest(task.config, _fewest_inputs(task), task.budget["flash"], task.budget["macs"])
+    limit = widest(task.config, _fewest_inputs(task), _flash_left(task), task.budget["macs"])
     while (tried := _tried(study)) < trials and len(study.candidates()) < DRAWS * trials:
         progress(f"{tried} of {trials} candidates trained", fraction_of(tried, trials))
         _try_batch(task, study, base.own, limit, min(BATCH, trials - tried), told)
@@ -198,6 +200,12 @@ def _fewest_inputs(task: Task) -> int:
     """Values of a window's features at the lowest resolution."""
     path = task.folder(resolutions(task.config)[0]) / "train_x.npy"
     return int(np.prod(np.load(path, mmap_mode="r", allow_pickle=False).shape[1:]))
+
+
+def _flash_left(task: Task) -> int | None:
+    """Bytes of flash that the budget leaves a student."""
+    limit, around = task.budget["flash"], around_in(task.folder(resolutions(task.config)[0]))
+    return limit if limit is None or around is None else max(1, limit - around.flash_on(core_of(CORE)))
 
 
 def _require_reachable(task: Task) -> None:

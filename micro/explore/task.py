@@ -13,6 +13,7 @@ from micro.errors import RunError
 from micro.explore.holdout import kept_back
 from micro.explore.space import resolutions
 from micro.explore.study import Budget
+from micro.program.size import Around
 from micro.support.workers import Outcome, run_all
 
 TRIAL, WINDOWS = "micro.explore.trial:try_candidate", "micro.explore.windows:prepare_windows"
@@ -76,6 +77,12 @@ def prepare(task: Task) -> float | None:
             value(outcome)
     about = json.loads((task.folder(own) / "about.json").read_text())
     return None if about["teacher_score"] is None else float(about["teacher_score"])
+
+
+def around_in(folder: Path) -> Around | None:
+    """What every candidate takes besides its own, as `prepare_windows` wrote it beside a resolution's windows."""
+    around = json.loads((folder / "about.json").read_text())["around"]
+    return None if around is None else Around(**around)
 
 
 def value(outcome: Outcome) -> dict[str, Any]:

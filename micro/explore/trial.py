@@ -16,6 +16,7 @@ import keras_kd
 from micro.config import Config, QuantizeStage, Task, parse_config
 from micro.errors import ConversionError
 from micro.explore.scores import score_int8, score_keras
+from micro.explore.task import around_in
 from micro.program.size import Around, Model, program_of
 from micro.quantize.aware import quantize_aware
 from micro.runs.budgets import arena_left, exceeded
@@ -135,7 +136,7 @@ class SearchData:
             about["outputs"],
             tuple(about.get("class_weights", ())),
             about.get("labeled"),
-            None if about.get("around") is None else Around(**about["around"]),
+            around_in(folder),
         )
 
 
