@@ -4,6 +4,7 @@ import json
 import math
 import re
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -31,7 +32,8 @@ def watched(alarm, labels, name="a", hop=1.0, scores=None):
     """Windows of two seconds, one a second."""
     alarm, labels = np.array(list(alarm)) == "1", np.array([{"h": 0, "f": 1, "?": -1}[each] for each in labels])
     found = np.where(alarm, 2.0, 0.5) if scores is None else np.array(scores, float)
-    return Watched(name, np.arange(len(alarm)) * hop, found, alarm, alarm, labels)
+    begins = np.arange(len(alarm)) * hop
+    return Watched(name, begins, begins + 2, found, alarm, alarm, labels)
 
 
 def figures_of(one, events=(), history=1):
@@ -149,7 +151,9 @@ def test_a_delay_leaves_out_the_time_in_which_no_window_is_judged():
     # A fault that begins in a window without a score, and windows of which a test keeps the judged ones alone.
     assert figures_of(one, [(3.5, math.inf)]).by_event[0].delay == 5.0
     kept = one.judged
-    gone = Watched(*("a", *(each[kept] for each in (one.begins, one.scores, one.above, one.alarm, one.labels))))
+    gone = Watched(
+        *("a", *(each[kept] for each in (one.begins, one.ends, one.scores, one.above, one.alarm, one.labels)))
+    )
     assert figures_of(gone, [(5.0, math.inf)]).by_event[0].delay == 5.0
     quiet = figures_of(watched("0011", "ffff"), [(0.0, math.inf)])
     assert quiet.by_event[0].delay == 4.0
@@ -269,6 +273,27 @@ def test_a_detector_is_tested_on_events_as_its_firmware_decides(rig_run, field):
     assert {**other, "by_event": 0, "by_alarm": 0, "by_file": 0} == {**test, "by_event": 0, "by_alarm": 0, "by_file": 0}
     assert other["by_event"][0]["label"] == ODD
     assert before == {path: path.read_bytes() for path in rig_run.rglob("*") if path.is_file()}
+
+
+def test_the_time_of_an_alarm_is_the_same_in_score_test_and_explain(rig_run, field):
+    """The end of the window after which the detector is in alarm, which is when a device reports it."""
+    day = field / "day.csv"
+    pages = {name: field / f"{name}-time.html" for name in ("score", "test", "explain")}
+    windows = json.loads(invoke("score", rig_run, day, "--json", "--page", pages["score"]).stdout)
+    raised = [one for before, one in pairwise([{"alarm": False}, *windows]) if one["alarm"] and not before["alarm"]]
+    tested = invoke("test", rig_run, day, "--events", field / "faults.csv", "--json", "--page", pages["test"])
+    alarms = json.loads(tested.stdout)["detector"]["by_alarm"]
+    assert raised
+    assert [each["reported"] for each in alarms] == [window["end"] for window in raised]
+    explained = json.loads(invoke("explain", rig_run, day, "--json", "--page", pages["explain"]).stdout)["explained"]
+    assert [at for each in explained for at in each["reported"]] == [window["end"] for window in raised]
+    # The stretch that it comes from begins no later than the window that raised it.
+    assert (explained[0]["begin"], alarms[0]["begin"] <= raised[0]["begin"]) == (alarms[0]["begin"], True)
+    said = f"{alarms[0]['reported']:.6g}"
+    for name, command in (("score", ("--out", field / "day-scores.csv")), ("explain", ())):
+        assert f"larm reported at {said} s" in invoke(name, rig_run, day, *command).stdout
+    assert said in invoke("test", rig_run, day, "--events", field / "faults.csv").stdout
+    assert all(said in page.read_text() for page in pages.values())
 
 
 def test_folders_and_patterns_label_files_and_the_page_shows_names_as_text(rig_run, field):

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from studio_client import serving
 
-from micro.runs.score_files import Scored
+from micro.runs.scored import Scored
 from micro.studio import configs, jobs, threshold, workspace
 from micro.studio.outcome import said_of
 from micro.studio.workspace import Workspace

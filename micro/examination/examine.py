@@ -31,10 +31,12 @@ from micro.examination.labeled import (
     window_labels,
 )
 from micro.examination.own_files import OwnFiles, own_files, refuse_own_files
+from micro.runs.alarm_times import begins_in, ends_of
 from micro.runs.assessment.alarms import FAULTY, HEALTHY, DetectorTest, Timing, Watched, detector_figures
 from micro.runs.label_scores import Label
 from micro.runs.run_report import RunReport
-from micro.runs.score_files import Scored, ToScore, begins_in, read_to_score, score_read
+from micro.runs.score_files import ToScore, read_to_score, score_read
+from micro.runs.scored import Scored
 from micro.runs.scored_reading import by_the_settings_of_a_run
 from micro.runs.text_scores import is_text
 from micro.support.wording import listed
@@ -189,6 +191,7 @@ def _watched(name: str, rows: Sequence[Scored], truth: Truth, timing: Timing, wo
     return Watched(
         name,
         begins,
+        ends_of(rows),
         np.array([np.nan if row.score is None else row.score for row in rows], float),
         np.array([bool(row.above_threshold) for row in rows]),
         np.array([bool(row.alarm) for row in rows]),

@@ -13,6 +13,9 @@ from micro.runs.report.over_time import Track, scores_over_time
 from micro.support.html import chart, drawing, page
 from micro.support.wording import duration
 
+# Alarms with a row each.
+MOST_ALARMS = 200
+
 
 def render_test(found: Examined) -> bytes:
     """The page, whole in itself; the same test gives the same bytes."""
@@ -30,6 +33,8 @@ def render_test(found: Examined) -> bytes:
         says=verdict_of(found),
         grade=grade,
         charts=[each for each in charts if each],
+        alarms=[each for each in found.detector.by_alarm if each.reported is not None] if found.detector else [],
+        most=MOST_ALARMS,
         duration=duration,
         meaning_of_auc=MEANINGS["auc"],
     )
@@ -37,11 +42,7 @@ def render_test(found: Examined) -> bytes:
 
 def tracks_of(found: Examined) -> list[Track]:
     """A detector's windows as they are drawn, from the end of each."""
-    length = found.timing.window or 0.0
-    return [
-        Track(one.name, one.begins + length, one.scores, one.alarm, found.events.get(one.name, ()))
-        for one in found.watched
-    ]
+    return [Track(one.name, one.ends, one.scores, one.alarm, found.events.get(one.name, ())) for one in found.watched]
 
 
 def confusion_chart(test: ClassifierTest) -> dict[str, str]:

@@ -15,7 +15,7 @@ from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route
 
 from micro.firmware.boards import BOARDS
-from micro.runs.score_files import NOT_JUDGED
+from micro.runs.scored import NOT_JUDGED
 from micro.studio import access, jobs, live, recordings, runs, threshold
 from micro.studio.configs import with_setting
 from micro.studio.requests import Handler, answered, body_of

@@ -93,7 +93,8 @@ def _watched(track: Track, window: float | None) -> Watched:
     """A track as alarms are counted; every window of the run's test has a score."""
     state = {"healthy": HEALTHY, "faulty": FAULTY}.get(_state(track), UNKNOWN)
     labels = np.full(len(track.scores), state)
-    return Watched(track.name, track.seconds - (window or 0.0), track.scores, track.alarm, track.alarm, labels)
+    begins = track.seconds - (window or 0.0)
+    return Watched(track.name, begins, track.seconds, track.scores, track.alarm, track.alarm, labels)
 
 
 def _state(track: Track) -> str:
