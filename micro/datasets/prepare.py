@@ -172,7 +172,7 @@ def _scaled(parts: Parts) -> Prepared:
         tested=parts.tested,
         ranges=parts.ranges,
         unjudged=parts.unjudged,
-        recorded=recorded_time(parts.recordings),
+        recorded=recorded_time(parts.recordings, parts.related.firsts),
         units=units,
         related=parts.related,
         machines=parts.machines,

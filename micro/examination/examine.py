@@ -21,6 +21,7 @@ from micro.examination.classes import (
     classifier_figures,
     labeler_figures,
 )
+from micro.examination.copies import without_copies
 from micro.examination.labeled import (
     LEARNS,
     Labeling,
@@ -112,12 +113,16 @@ def examine(
         by_file.setdefault(window.file, []).append(window)
     timing = timing_of(given.report, given.config)
     if isinstance(given.config.data, LabelsData):
+        by_file, copies = without_copies(by_file, given.paths, {})
+        notes = (*notes, *copies)
         return _labels(given, by_file, labeling, timing, own, notes)
     names = given.report.data.class_names
     if given.report.commissioning is not None:
         notes = (*notes, LEARNS)
     detects = given.report.threshold is not None or any(row.alarm is not None for row in scored)
     truth = truth_of(given, labeling, detects=not names)
+    by_file, copies = without_copies(by_file, given.paths, truth.stretches)
+    notes = (*notes, *copies)
     classifier, detector = None, None
     watched: tuple[Watched, ...] = ()
     words = normal_words(given.config, labeling)
@@ -129,7 +134,10 @@ def examine(
     if detects:
         watched = tuple(_watched(name, rows, truth, timing, words) for name, rows in by_file.items())
         detector = _detector_test(watched, truth, timing, words, classes=bool(names))
-        notes = (*notes, *_on_detector(detector, {row.result for row in scored if row.alarm is None}))
+        notes = (
+            *notes,
+            *_on_detector(detector, {row.result for own in by_file.values() for row in own if row.alarm is None}),
+        )
     return Examined(
         str(run_folder),
         given.report.task,
