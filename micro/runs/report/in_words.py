@@ -96,12 +96,10 @@ def _tested(found: Sequence[Track], copies: int, *, folds: bool) -> str:
                 sum(len(each.scores) for each in own), f"{'unlabeled' if state == 'unknown' else state} window"
             )
             said.append(f"{windows} of {counted(len(own), 'recording')}")
-    once = (
-        f"; {counted(copies, 'more recording')} {'holds' if copies == 1 else 'hold'} the same as one of them"
-        if copies
-        else ""
-    )
-    return f"{'the first fold was tested' if folds else 'tested'} on {' and '.join(said)}, of which the student learned none{once}"
+    what = f"{'the first fold was tested' if folds else 'tested'} on {' and '.join(said)}, of which the student learned none"
+    if not copies:
+        return what
+    return f"{what}; {counted(copies, 'more recording')} {'holds' if copies == 1 else 'hold'} the same as one of them"
 
 
 def _watched(track: Track, window: float | None) -> Watched:
