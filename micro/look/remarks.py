@@ -15,7 +15,7 @@ from micro.look.still import limits_between
 from micro.look.surveyed import Surveyed
 from micro.support.patterns import matches_name
 from micro.support.toml_text import toml_of
-from micro.support.wording import counted, listed, percent
+from micro.support.wording import are, counted, listed, percent
 
 # What keeps a slow sensor in a fast file.
 OF_ITS_OWN = 'make it a [[sources]] of its own with rows = "filled" (docs/tables.md)'
@@ -84,6 +84,13 @@ def standing(files: Sequence[Surveyed], columns: Sequence[str], a_second: float 
         f"the machine probably stands still in a part of {len(parts)} of {counted(len(files), 'file')}, "
         f"{percent(still.share)} of {file.name}: the RMS of the samples without their mean, there and elsewhere, is {levels}"
     )
+    constant = [name for name, each in both if each.standing == 0]
+    if constant:
+        said += (
+            f"; {listed([repr(name) for name in constant])} {are(len(constant))} the same to the last digit there, which is a "
+            "machine that stands where the sensor is too coarse to show its own noise, or the logger writes no signal, and "
+            "else a sensor or logger that is frozen"
+        )
     limit = limits_between([still for _, still in found], channels, [name for name in used if name not in channels])
     if limit is None:
         return [f"{said}; no limit of detect.off_rms is between these levels in all files"]
