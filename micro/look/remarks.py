@@ -10,7 +10,7 @@ from micro.datasets.channel_units import differing_units
 from micro.datasets.frozen import Frozen, doubts_about, frozen_in
 from micro.datasets.missing import SELDOM
 from micro.datasets.precision import Precision, joined
-from micro.look.speed import Speed, is_speed
+from micro.datasets.shaft_speed import Speed, is_speed, keys_of_modes
 from micro.look.still import limits_between
 from micro.look.surveyed import Surveyed
 from micro.support.patterns import matches_name
@@ -31,7 +31,7 @@ def speeds(found: Sequence[Speed], columns: Sequence[str], rate: float, vibrates
     said = []
     for each in found:
         name = each.name
-        keys = [f"[modes] column = {name!r}{_edges(each)} for a threshold in each range of speed"]
+        keys = [f"{keys_of_modes(each)} for a threshold in each range of speed"]
         if rate / 2 >= LEAST_ORDERS * each.high / 60:
             low, high = each.bounds
             keys.append(
@@ -54,14 +54,6 @@ def speeds(found: Sequence[Speed], columns: Sequence[str], rate: float, vibrates
                 'unknown and not judged by too_few = "unknown"'
             )
     return said
-
-
-def _edges(speed: Speed) -> str:
-    """The other keys of [modes] for a machine that is held at several speeds; nothing where there are not several."""
-    if not speed.edges:
-        return ""
-    off = "" if speed.off_below is None else f", off_below = {speed.off_below:g}"
-    return f', edges = [{", ".join(f"{edge:g}" for edge in speed.edges)}], too_few = "unknown"{off}'
 
 
 def standing(files: Sequence[Surveyed], columns: Sequence[str], a_second: float | None) -> list[str]:
