@@ -3,6 +3,7 @@
 import json
 import math
 import re
+import shutil
 from dataclasses import replace
 from itertools import pairwise
 
@@ -312,6 +313,38 @@ def test_folders_and_patterns_label_files_and_the_page_shows_names_as_text(rig_r
     by_folder = invoke("test", rig_run, *files, "--json")
     one, other = (json.loads(each.stdout)["detector"]["alarms"] for each in (named, by_folder))
     assert one == other
+
+
+def test_a_fault_is_called_as_its_folder_wherever_a_folder_says_that_it_is_one(rig_run, field, tmp_path):
+    """By the folders themselves, by a pattern of them that is typed, and by one of the run's config."""
+    files = [tmp_path / "healthy/h1.csv", tmp_path / "bearing_inner/b.csv"]
+    for path, source in zip(files, (field / "healthy/h1.csv", field / f"worn/{ODD}.csv")):
+        path.parent.mkdir()
+        shutil.copy(source, path)
+    page = tmp_path / "test.html"
+    typed = ("--healthy", "healthy/*", "--faulty", "bearing_*/*")
+    for labels, fault in (((), "bearing_inner"), (typed, "bearing_inner"), ((*typed[:3], "b.csv"), "faulty")):
+        done = invoke("test", rig_run, *files, *labels, "--page", page)
+        assert done.exit_code == 0, done.output
+        row = next(line for line in done.stdout[done.stdout.index("By file") :].splitlines() if "b.csv" in line)
+        assert row.replace("\u2502", " ").split()[1] == fault
+        assert f'<td class="words">{fault}</td>' in page.read_text()
+    assert known_by("bearing_*/*", tmp_path) == {"b.csv": "bearing_inner", "h1.csv": "normal"}
+    assert known_by("*/b.csv", tmp_path) == {"b.csv": "bearing_inner", "h1.csv": "normal"}
+
+
+def known_by(faulty, folder):
+    """The labels of a folder's files by what a config calls faulty."""
+    (folder / "c.toml").write_text(
+        f'job = "table"\n[data]\nfolder = "."\nfiles = ["*/*.csv"]\nhealthy_files = ["healthy/*"]\n'
+        f'faulty_files = ["{faulty}"]\nsample_rate = 10.0\n'
+        '[features]\nkind = "statistics"\nwindow = 16\nhop = 16\n[teacher]\nsizes = [4]\n'
+        "[student]\nsizes = [4]\n"
+    )
+    config = load_config(folder / "c.toml")
+    paths = {path.name: path for path in sorted(folder.rglob("*.csv"))}
+    given = ToScore(folder, None, config, paths, config.data, ("a",), [], None, {}, ())
+    return {name: own[0].label for name, own in truth_of(given, Labeling(), detects=True).stretches.items()}
 
 
 def test_what_no_label_says_is_refused_with_what_would(rig_run, field):

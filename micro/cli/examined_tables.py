@@ -17,6 +17,8 @@ MOST_LISTED = 20
 
 def tables(found: Examined) -> list[Table]:
     """Tables of figures: by window, file, event, class."""
+    from micro.examination.examine import recorded_as
+
     made = []
     if found.detector is not None:
         test = found.detector
@@ -36,6 +38,7 @@ def tables(found: Examined) -> list[Table]:
         files = [
             (
                 r.file,
+                recorded_as(found, r),
                 r.healthy,
                 r.faulty,
                 r.false_alarms,
@@ -45,8 +48,8 @@ def tables(found: Examined) -> list[Table]:
             )
             for r in test.by_file
         ]
-        heads = ("file", "healthy windows", "faulty", "false alarms", "faults found", "longest delay", "highest score")
-        made.append(table("By file", heads, files))
+        counts = ("healthy windows", "faulty", "false alarms", "faults found", "longest delay", "highest score")
+        made.append(table("By file", ("file", "recorded", *counts), files))
         if test.by_event:
             events = [
                 (

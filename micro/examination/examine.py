@@ -33,7 +33,7 @@ from micro.examination.labeled import (
 )
 from micro.examination.own_files import OwnFiles, own_files, refuse_own_files
 from micro.runs.alarm_times import begins_in, ends_of
-from micro.runs.assessment.alarms import FAULTY, HEALTHY, DetectorTest, Timing, Watched, detector_figures
+from micro.runs.assessment.alarms import FAULTY, HEALTHY, DetectorTest, FileFigures, Timing, Watched, detector_figures
 from micro.runs.label_scores import Label
 from micro.runs.run_report import RunReport
 from micro.runs.score_files import ToScore, read_to_score, score_read
@@ -169,6 +169,12 @@ def _require_task(run_folder: str | Path) -> None:
         raise RunError(
             f"{run_folder} is a run on text; keras-kd test is for recordings: keras-kd score gives the figures of text"
         )
+
+
+def recorded_as(found: Examined, row: FileFigures) -> str:
+    """What a detector's file is labeled: 'healthy', its faults, or both; a dash where no window of it is."""
+    faults = dict.fromkeys(label for _, _, label in found.events.get(row.file, ()))
+    return ", ".join([*(["healthy"] if row.healthy else []), *faults]) or "–"
 
 
 def timing_of(report: RunReport, config: Config) -> Timing:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from micro.examination.classes import ClassifierTest
-from micro.examination.examine import Examined
+from micro.examination.examine import Examined, recorded_as
 from micro.examination.words import grade_of, verdict_of
 from micro.runs.assessment.words import MEANINGS
 from micro.runs.report.confusion import confusion_of
@@ -35,6 +35,7 @@ def render_test(found: Examined) -> bytes:
         charts=[each for each in charts if each],
         alarms=[each for each in found.detector.by_alarm if each.reported is not None] if found.detector else [],
         most=MOST_ALARMS,
+        recorded_as=recorded_as,
         duration=duration,
         meaning_of_auc=MEANINGS["auc"],
     )
