@@ -377,8 +377,9 @@ def test_what_is_doubtful_about_a_new_recording_is_said_where_it_is_tried_as_sco
     job = studio.ended(studio.post("/api/runs/rig/score", {"recordings": name})["id"])
     assert job["state"] == "done", job["log"]
     notes = studio.get(f"/api/jobs/{job['id']}/scores")["notes"]
-    done = invoke("score", studio.folder / "runs/rig", studio.folder / "uploads" / name / "cut.csv", "--json")
-    said = [line.removeprefix("Note: ") for line in done.stderr.strip().splitlines()]
+    file, out = studio.folder / "uploads" / name / "cut.csv", studio.folder / "scores-of-cut.csv"
+    done = invoke("score", studio.folder / "runs/rig", file, "--out", out)
+    said = [line.removeprefix("Note: ") for line in done.stderr.splitlines()] + done.stdout.splitlines()[:-1]
     assert notes == [line.replace(f"{studio.folder}/", "") for line in said]
     assert any("ends in the middle of a row" in note for note in notes)
     assert any("cut.csv: alarm reported at" in note for note in notes)

@@ -165,8 +165,8 @@ def score(
         print_json([dataclasses.asdict(window) for window in scored])
     elif out is None:
         click.echo(to_csv(scored), nl=False)
-    for sentence in alarms_said(scores.alarms):
-        click.echo(sentence, err=as_json or out is None)
+    for sentence in alarms_said(scores.alarms) if out is not None and not as_json else ():
+        click.echo(sentence)
     for file, line in scores.diagnoses:
         click.echo(f"{file}: {line}", err=as_json or out is None)
     if out is not None:

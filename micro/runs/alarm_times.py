@@ -13,8 +13,6 @@ from micro.support.wording import counted, listed
 
 # Times of one file that a sentence names, and files with a sentence.
 MOST_TIMES, MOST_FILES = 3, 20
-# Between the name of a file and these times.
-ALARM = ": alarm reported at "
 
 
 def alarm_times(windows: Sequence[Scored], history: int) -> tuple[AlarmTime, ...]:
@@ -40,7 +38,7 @@ def said(alarms: Sequence[AlarmTime]) -> list[str]:
             by_file.setdefault(each.file, []).append(f"{each.reported:.6g} s")
     rest = [f"{counted(len(by_file) - MOST_FILES, 'more file')} in alarm"] if len(by_file) > MOST_FILES else []
     named = list(by_file.items())[:MOST_FILES]
-    return [*(f"{name}{ALARM}{listed(times, MOST_TIMES)}" for name, times in named), *rest]
+    return [*(f"{name}: alarm reported at {listed(times, MOST_TIMES)}" for name, times in named), *rest]
 
 
 def begins_in(windows: Sequence[Scored]) -> np.ndarray:

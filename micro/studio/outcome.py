@@ -15,11 +15,11 @@ from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route
 
 from micro.firmware.boards import BOARDS
-from micro.runs.alarm_times import ALARM
 from micro.runs.scored import NOT_JUDGED
 from micro.studio import access, jobs, live, recordings, runs, threshold
 from micro.studio.configs import with_setting
 from micro.studio.requests import Handler, answered, body_of
+from micro.studio.score_notes import alarms_of, notes_of
 from micro.studio.workspace import Workspace, checked_name, free_name
 
 # Bytes of a project that are sent at a time, and kept in memory while it is packed.
@@ -265,27 +265,17 @@ def _scores(space: Workspace) -> Handler:
         windows = threshold.scored_windows(jobs.printed(space, job, "out", whole=True)) if job.kind == "score" else []
         # Of many windows the first: all of them are in the job's output.
         name = job.about.split("/")[0]
-        limit = runs.threshold_of(runs.report_of(space, name)) if job.kind == "score" else None
-        notes = notes_of(jobs.printed(space, job, "log", whole=True)) if job.kind == "score" else []
+        if job.kind != "score":
+            return {"scores": [], "windows": 0, "threshold": None, "notes": []}
+        report = runs.report_of(space, name)
+        limit = runs.threshold_of(report)
+        notes = [*notes_of(jobs.printed(space, job, "log", whole=True)), *alarms_of(report, windows)]
         return {"scores": windows[:MOST_SCORED], "windows": len(windows), "threshold": limit, "notes": notes}
 
     async def handle(request: Request) -> Response:
         return JSONResponse(await run_in_threadpool(found, request.path_params["id"]))
 
     return handle
-
-
-def notes_of(log: str) -> list[str]:
-    """What `keras-kd score` says beside its scores, of what it wrote to standard error: notes on the files, and when alarms are
-    reported.
-
-    Examples:
-        >>> from micro.studio.outcome import notes_of
-        >>> notes_of("starting\\nNote: a is in mg in new.csv.\\nnew.csv: alarm reported at 2.5 s\\n")
-        ['a is in mg in new.csv.', 'new.csv: alarm reported at 2.5 s']
-    """
-    lines = (line.strip() for line in log.splitlines())
-    return [line.removeprefix("Note: ") for line in lines if line.startswith("Note: ") or ALARM in line]
 
 
 def _firmware(space: Workspace) -> Handler:
