@@ -11,6 +11,7 @@ from reports import plain_report, report_with
 from support import invoke
 
 from micro.config import load_config
+from micro.datasets.named_units import named_unit, units_in
 from micro.datasets.prepare import prepare
 from micro.firmware.channels import Channel
 from micro.firmware.project import project_files
@@ -82,7 +83,7 @@ def test_units_that_files_agree_on_are_kept_and_others_are_said(tmp_path, ending
     assert (verdict.reasons[0].says, verdict.next_step) == (doubt.says, doubt.then)
     looked = survey(sorted((tmp_path / "differing/x").iterdir()))
     found = [each for each in looked.remarks if "unit" in each]
-    assert found == ([] if ending == "xlsx" else [str(doubt).rstrip(".")])  # a workbook's row of units is not found out
+    assert found == [str(doubt).rstrip(".")]
 
 
 def test_units_of_a_further_source_are_kept(tmp_path):
@@ -155,3 +156,58 @@ def test_scores_of_files_in_another_unit_than_the_training_data_say_so(tmp_path)
     assert "a_x is in m/s2 in third.csv, and the run was trained on g" in said
     assert "same.csv" not in said
     assert "p is in" not in said
+
+
+NAMED = ["t", "a_x", "p", "n"]
+STYLES = {
+    "a row": (NAMED, ["s", "m/s²", "bar", "1/min"]),
+    "a row in brackets": (NAMED, ["[s]", "[m/s²]", "(bar)", "[1/min]"]),
+    "brackets": (["t [s]", "a_x [m/s²]", "p (bar)", "n [1/min]"], None),
+    "a slash": (["t / s", "a_x / m/s²", "p in bar", "n / 1/min"], None),
+}
+ABOVE = {"nothing": [], "a title": [["Pump 3"]], "a head": [["Logger", "DL-7"], ["Date", "2024-01-01"], []]}
+
+
+@pytest.mark.parametrize("above", ABOVE)
+@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("ending", ["csv", "xlsx"])
+def test_units_are_found_below_names_and_in_them_whatever_stands_above(tmp_path, ending, style, above):
+    names, units = STYLES[style]
+    path = tmp_path / f"log.{ending}"
+    values = [[n / 100, *row, 900 + row[0]] for n, row in enumerate(WAVES[0][:300].tolist())]
+    head = [*ABOVE[above], names, *([units] if units else [])]
+    if ending == "csv":
+        path.write_text("".join(",".join(str(cell) for cell in row) + "\n" for row in [*head, *values]))
+    else:
+        pd.DataFrame([*head, *values]).to_excel(path, index=False, header=False)
+    found = survey([path])
+    (file,) = found.files
+    assert [each.unit for each in file.channels] == ["m/s²", "bar", "1/min"]
+    assert (file.rows, file.rate) == (300, pytest.approx(100))
+    assert [file.channels[0].missing, found.settings.get("skip_rows", 0)] == [0, len(ABOVE[above])]
+    assert found.remarks == ()
+
+
+def test_what_stands_in_brackets_and_is_no_unit_is_none():
+    for name, unit in {
+        "Vibration X [g]": "g",
+        "Speed (rpm)": "rpm",
+        "Beschl. [m/s^2]": "m/s^2",
+        "v [mm/s rms]": "mm/s rms",
+        "Schall [dB(A)]": "dB(A)",
+        "Temp [Â°C]": "Â°C",
+        "flow, l/min": "l/min",
+        "Sensor (left)": "",
+        "Bearing [DE]": "",
+        "Motor 1": "",
+        "x/y": "",
+        "Step (1)": "",
+        "Kommt in Ordnung": "",
+        "[g]": "",
+    }.items():
+        assert named_unit(name) == unit, name
+    assert units_in(["Bearing (A)", "Current (A)"], ["Bearing (A)", "Bearing (B)", "Current (A)"]) == {
+        "Current (A)": "A"
+    }
+    # A pattern is the column that it matches, so that files whose names differ by the unit alone are told apart.
+    assert units_in(["Vib*"], ["time", "Vib [mm/s]"]) == {"Vib*": "mm/s"}

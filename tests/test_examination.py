@@ -3,7 +3,9 @@
 import json
 import math
 import re
+import shutil
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -31,7 +33,8 @@ def watched(alarm, labels, name="a", hop=1.0, scores=None):
     """Windows of two seconds, one a second."""
     alarm, labels = np.array(list(alarm)) == "1", np.array([{"h": 0, "f": 1, "?": -1}[each] for each in labels])
     found = np.where(alarm, 2.0, 0.5) if scores is None else np.array(scores, float)
-    return Watched(name, np.arange(len(alarm)) * hop, found, alarm, alarm, labels)
+    begins = np.arange(len(alarm)) * hop
+    return Watched(name, begins, begins + 2, found, alarm, alarm, labels)
 
 
 def figures_of(one, events=(), history=1):
@@ -149,7 +152,9 @@ def test_a_delay_leaves_out_the_time_in_which_no_window_is_judged():
     # A fault that begins in a window without a score, and windows of which a test keeps the judged ones alone.
     assert figures_of(one, [(3.5, math.inf)]).by_event[0].delay == 5.0
     kept = one.judged
-    gone = Watched(*("a", *(each[kept] for each in (one.begins, one.scores, one.above, one.alarm, one.labels))))
+    gone = Watched(
+        *("a", *(each[kept] for each in (one.begins, one.ends, one.scores, one.above, one.alarm, one.labels)))
+    )
     assert figures_of(gone, [(5.0, math.inf)]).by_event[0].delay == 5.0
     quiet = figures_of(watched("0011", "ffff"), [(0.0, math.inf)])
     assert quiet.by_event[0].delay == 4.0
@@ -271,6 +276,27 @@ def test_a_detector_is_tested_on_events_as_its_firmware_decides(rig_run, field):
     assert before == {path: path.read_bytes() for path in rig_run.rglob("*") if path.is_file()}
 
 
+def test_the_time_of_an_alarm_is_the_same_in_score_test_and_explain(rig_run, field):
+    """The end of the window after which the detector is in alarm, which is when a device reports it."""
+    day = field / "day.csv"
+    pages = {name: field / f"{name}-time.html" for name in ("score", "test", "explain")}
+    windows = json.loads(invoke("score", rig_run, day, "--json", "--page", pages["score"]).stdout)
+    raised = [one for before, one in pairwise([{"alarm": False}, *windows]) if one["alarm"] and not before["alarm"]]
+    tested = invoke("test", rig_run, day, "--events", field / "faults.csv", "--json", "--page", pages["test"])
+    alarms = json.loads(tested.stdout)["detector"]["by_alarm"]
+    assert raised
+    assert [each["reported"] for each in alarms] == [window["end"] for window in raised]
+    explained = json.loads(invoke("explain", rig_run, day, "--json", "--page", pages["explain"]).stdout)["explained"]
+    assert [at for each in explained for at in each["reported"]] == [window["end"] for window in raised]
+    # The stretch that it comes from begins no later than the window that raised it.
+    assert (explained[0]["begin"], alarms[0]["begin"] <= raised[0]["begin"]) == (alarms[0]["begin"], True)
+    said = f"{alarms[0]['reported']:.6g}"
+    for name, command in (("score", ("--out", field / "day-scores.csv")), ("explain", ())):
+        assert f"larm reported at {said} s" in invoke(name, rig_run, day, *command).stdout
+    assert said in invoke("test", rig_run, day, "--events", field / "faults.csv").stdout
+    assert all(said in page.read_text() for page in pages.values())
+
+
 def test_folders_and_patterns_label_files_and_the_page_shows_names_as_text(rig_run, field):
     page = field / "folders.html"
     files = sorted([*field.glob("healthy/*.csv"), *field.glob("worn/*.csv")])
@@ -287,6 +313,38 @@ def test_folders_and_patterns_label_files_and_the_page_shows_names_as_text(rig_r
     by_folder = invoke("test", rig_run, *files, "--json")
     one, other = (json.loads(each.stdout)["detector"]["alarms"] for each in (named, by_folder))
     assert one == other
+
+
+def test_a_fault_is_called_as_its_folder_wherever_a_folder_says_that_it_is_one(rig_run, field, tmp_path):
+    """By the folders themselves, by a pattern of them that is typed, and by one of the run's config."""
+    files = [tmp_path / "healthy/h1.csv", tmp_path / "bearing_inner/b.csv"]
+    for path, source in zip(files, (field / "healthy/h1.csv", field / f"worn/{ODD}.csv")):
+        path.parent.mkdir()
+        shutil.copy(source, path)
+    page = tmp_path / "test.html"
+    typed = ("--healthy", "healthy/*", "--faulty", "bearing_*/*")
+    for labels, fault in (((), "bearing_inner"), (typed, "bearing_inner"), ((*typed[:3], "b.csv"), "faulty")):
+        done = invoke("test", rig_run, *files, *labels, "--page", page)
+        assert done.exit_code == 0, done.output
+        row = next(line for line in done.stdout[done.stdout.index("By file") :].splitlines() if "b.csv" in line)
+        assert row.replace("\u2502", " ").split()[1] == fault
+        assert f'<td class="words">{fault}</td>' in page.read_text()
+    assert known_by("bearing_*/*", tmp_path) == {"b.csv": "bearing_inner", "h1.csv": "normal"}
+    assert known_by("*/b.csv", tmp_path) == {"b.csv": "bearing_inner", "h1.csv": "normal"}
+
+
+def known_by(faulty, folder):
+    """The labels of a folder's files by what a config calls faulty."""
+    (folder / "c.toml").write_text(
+        f'job = "table"\n[data]\nfolder = "."\nfiles = ["*/*.csv"]\nhealthy_files = ["healthy/*"]\n'
+        f'faulty_files = ["{faulty}"]\nsample_rate = 10.0\n'
+        '[features]\nkind = "statistics"\nwindow = 16\nhop = 16\n[teacher]\nsizes = [4]\n'
+        "[student]\nsizes = [4]\n"
+    )
+    config = load_config(folder / "c.toml")
+    paths = {path.name: path for path in sorted(folder.rglob("*.csv"))}
+    given = ToScore(folder, None, config, paths, config.data, ("a",), [], None, {}, ())
+    return {name: own[0].label for name, own in truth_of(given, Labeling(), detects=True).stretches.items()}
 
 
 def test_what_no_label_says_is_refused_with_what_would(rig_run, field):

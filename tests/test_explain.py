@@ -16,8 +16,9 @@ from micro.errors import DataError
 from micro.examination.explain import Explained, Explanation, ModeOf, _against, explain
 from micro.examination.explain_page import render_explanation
 from micro.examination.explain_words import sentence_of, summary, worst
-from micro.examination.stretches import Span, chosen, spans_of
-from micro.runs.score_files import Scored, score
+from micro.examination.stretches import Report, Span, chosen, reported_at, spans_of
+from micro.runs.score_files import score
+from micro.runs.scored import Scored
 from micro.signal import FrontEnd
 
 
@@ -123,7 +124,7 @@ def test_the_page_of_an_explanation_has_charts_with_data_and_shows_names_as_text
     page = hum / "hum.html"
     done = invoke("explain", rig_run, hum / "hum.csv", "--page", page, "--top", "2")
     assert done.exit_code == 0, done.output
-    assert done.stdout.startswith("Alarm from ")
+    assert done.stdout.startswith("Alarm reported at ")
     html = page.read_text()
     assert html.count("<svg") == html.count("data:text/csv") >= 3
     assert "<script" not in html
@@ -157,8 +158,8 @@ def window(row, score, hop=1.0, mode=None):
 
 def test_stretches_whose_windows_overlap_are_one_and_a_time_chooses_among_them():
     windows = [window(row, 2.0) for row in range(40)]
-    reports = [("alarm", np.arange(*each)) for each in ((2, 5), (4, 7), (8, 9), (20, 22))]
-    found = spans_of([*reports[:3], ("worn", np.arange(7, 9)), reports[3]], windows)
+    reports = [Report("alarm", np.arange(*each), each[1] - 1) for each in ((2, 5), (4, 7), (8, 9), (20, 22))]
+    found = spans_of([*reports[:3], Report("worn", np.arange(7, 9), 7), reports[3]], windows)
     # The second report shares a window with the first; the third begins where the last window of the second ends.
     assert [(one.number, one.what, one.reports, one.places.tolist()) for one in found] == [
         (1, "alarm", 2, [2, 3, 4, 5, 6]),
@@ -166,6 +167,7 @@ def test_stretches_whose_windows_overlap_are_one_and_a_time_chooses_among_them()
         (3, "worn", 1, [7, 8]),
         (4, "alarm", 1, [20, 21]),
     ]
+    assert reported_at(found[0], windows) == (6.0, 8.0)
     assert chosen(found, windows, "a.csv", None) == found
     assert [one.number for one in chosen(found, windows, "a.csv", 9.5)] == [2, 3]
     with pytest.raises(DataError, match=r"at 30 s of a.csv; the nearest stretch is from 20 s to 23 s"):
@@ -177,8 +179,11 @@ def test_stretches_whose_windows_overlap_are_one_and_a_time_chooses_among_them()
 def test_of_many_stretches_the_worst_few_are_shown_with_their_modes_and_thresholds(capsys):
     part = Share("x", "rms", 1.0, 0.4, 0.1, "above")
     modes = (ModeOf("1000 to 2200", 3, 0.5), ModeOf("2200 to 4000", 1, 1.25))
+    both = (part,), (part,)
     many = tuple(
-        Explained("alarm", 2.0 * n, 2.0 * n + 1, 4, 1.0 + n, 0.0, (part,), (part,), n + 1, 1, 1 + (n % 7) / 10, modes)
+        Explained(
+            "alarm", 2.0 * n, 2.0 * n + 1, 4, 1.0 + n, 0.0, *both, n + 1, 1, (2.0 * n + 1,), 1 + (n % 7) / 10, modes
+        )
         for n in range(25)
     )
     assert [one.number for one in worst(many, 3)] == [7, 14, 21]
@@ -187,10 +192,10 @@ def test_of_many_stretches_the_worst_few_are_shown_with_their_modes_and_threshol
     said = capsys.readouterr().out
     assert "The 20 worst of 25 stretches" in said
     assert "The 3 worst in detail; --at SECONDS shows another one" in said
-    assert said.count("Alarm from") == said.count("what is expected") == 3
+    assert said.count("Alarm reported at") == said.count("what is expected") == 3
     assert "Operating mode: 1000 to 2200 (3 windows, threshold 0.5); 2200 to 4000 (1 window, threshold 1.25)." in said
     heads, rows = summary(many)
-    assert heads == ("no.", "from s", "to s", "windows", "score", "of threshold", "mode", "mostly")
+    assert heads == ("no.", "reported at s", "from s", "to s", "windows", "score", "of threshold", "mode", "mostly")
     assert rows[6][-3:] == ("160 %", "1000 to 2200, 2200 to 4000", "40 % rms")
     html = render_explanation(found).decode()
     assert html.count("<h2>All stretches</h2>") == 1

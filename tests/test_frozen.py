@@ -81,3 +81,43 @@ def test_a_frozen_part_is_not_taken_for_a_machine_that_stands(tmp_path):
             made[3000:, 1] = -0.25
 
     assert not [each for each in suggest(survey(written(tmp_path, late), RATE)).notes if "stands still" in each]
+
+
+def alone(kind, seed):
+    """One channel that is constant from row 4,000 on, as a logger that hangs gives, or a sensor at a machine that stands."""
+    rng = np.random.default_rng(seed)
+    made = rng.normal(size=(ROWS, 1))
+    if kind == "ramp":
+        made = np.linspace(0, 1500, ROWS)[:, None] + 1e-3 * made
+        made = np.maximum.accumulate(made, axis=0)
+    if kind == "counts":
+        return np.where(np.arange(ROWS)[:, None] < 4000, (100 * made).round(), 3)
+    held = {"noise": 0.01 * rng.normal(size=(ROWS, 1)) + 0.125, "zero": 0.0, "ramp": made[4000]}.get(kind, 0.125)
+    return np.where(np.arange(ROWS)[:, None] < 4000, made, held)
+
+
+def test_a_channel_alone_is_frozen_where_its_noise_goes_to_nothing_and_both_is_said_of_a_coarse_one(tmp_path):
+    """Fine and constant is frozen, with a noise it stands; of counts, and of 0, it may be either; a ramp may be held."""
+    said = {}
+    for kind in ("fine", "noise", "counts", "zero", "ramp"):
+        (tmp_path / kind / "x").mkdir(parents=True)
+        for number in range(3):
+            values = alone(kind, number)[: ROWS if number == 1 else 3900]
+            np.savetxt(tmp_path / kind / "x" / f"ok{number}.csv", values, header="a", comments="", fmt="%.6g")
+        (tmp_path / kind / "c.toml").write_text(CONFIG)
+        looked = survey(sorted((tmp_path / kind / "x").iterdir()), RATE)
+        doubts = [each.says for each in prepare(load_config(tmp_path / kind / "c.toml")).doubts]
+        stands = [each for each in suggest(looked).notes if "stands still" in each]
+        frozen = [each for each in looked.remarks if "stays at" in each]
+        assert [bool(doubts), *(each.startswith(doubts[0]) for each in frozen)] == [bool(frozen)] * (1 + len(frozen))
+        said[kind] = (frozen, stands)
+    (fine,), none = said["fine"]
+    assert fine.startswith(
+        "a of ok1.csv stays at 0.125 from 8 s to the end (2,000 rows), to the last digit, as no sensor does"
+    )
+    assert not none
+    assert not said["ramp"][0]
+    for kind, both in (("noise", False), ("counts", True), ("zero", True)):
+        frozen, stands = said[kind]
+        assert not frozen
+        assert [("'a' is the same to the last digit there" in each) for each in stands] == [both], kind

@@ -146,3 +146,27 @@ def test_what_the_terminal_says_is_in_the_json(tmp_path):
     assert plain["data"] == {"healthy_files": ["*"]}
     (speed,) = plain["speeds"]
     assert (speed["name"], len(speed["plateaus"]), len(speed["edges"])) == ("Drehzahl", 2, 4)
+
+
+def test_a_run_without_modes_is_told_of_the_speeds_that_look_finds(tmp_path):
+    """In its notes, which plan, verdict and report have; not with [modes], at one speed, or where there can be no modes."""
+    orders = [(1480, 2950, 1480), (2950, 1480, 2950)] * 3
+    found, _, text = looked(tmp_path, [held_at(*each, rows=6000, seed=n) for n, each in enumerate(orders)])
+    (of_look,) = speeds_of(found.files)
+    keys = f"[modes] column = 'Drehzahl', edges = [{', '.join(f'{edge:g}' for edge in of_look.edges)}]"
+
+    def notes(**more):
+        given = tomllib.loads(text)
+        given["data"] = {**given["data"], **more.pop("data", {})}
+        return [each for each in prepare(parse_config({**given, **more}, tmp_path)).notes if "clearly apart" in each]
+
+    (note,) = notes()
+    assert f"clearly apart, 1480, 2950, and one threshold serves all: {keys}, too_few" in note
+    assert not notes(modes={"column": "Drehzahl", "edges": list(of_look.edges), "too_few": "unknown"})
+    assert not notes(data={"folds": 3})
+    (tmp_path / "pump.toml").write_text(text)
+    done = invoke("run", tmp_path / "pump.toml", "--out", tmp_path / "run", "--dry-run")
+    assert "clearly apart, 1480, 2950" in " ".join(done.stdout.split())
+    for number in range(6):
+        write(tmp_path / f"ok{number}.csv", held_at(2950, seed=number), seed=number)
+    assert not notes()

@@ -15,7 +15,7 @@ from micro.firmware import emulate as emulation
 from micro.firmware.boards import BOARDS
 from micro.runs.device import judge, simulate
 from micro.runs.firmware import load_firmware
-from micro.runs.score_files import FAULT
+from micro.runs.scored import FAULT
 
 RATES = {"idle": 0.0, "slow, left": 0.2, 'fast "x"': 0.7}
 CONFIG = """

@@ -22,7 +22,7 @@ from micro.firmware.boards import BOARDS
 from micro.runs.device import judge, simulate
 from micro.runs.firmware import load_firmware
 from micro.runs.score_csv import to_csv
-from micro.runs.score_files import FAULT, Scored
+from micro.runs.scored import FAULT, Scored
 
 RAW = FeaturesConfig(kind="raw", window=8, hop=1)
 PLAIN = AugmentConfig()

@@ -20,8 +20,9 @@ from micro.runs import score_files
 from micro.runs.evaluate import Evaluation, by_origin
 from micro.runs.finished import read_run
 from micro.runs.score_csv import to_csv
-from micro.runs.score_files import FAULT, score
+from micro.runs.score_files import score
 from micro.runs.score_page import render_scores, stretches
+from micro.runs.scored import FAULT, Scored, Scores
 from micro.runs.scored_reading import by_the_settings_of_a_run
 from micro.runs.student_scores import load_student, scores_in_parts
 from micro.signal import FrontEnd, fit_scaling
@@ -65,7 +66,10 @@ def test_both_are_in_the_table_and_a_log_of_it_counts_faults(rig_run, recording,
     assert result.exit_code == 0, result.output
     scored = score(rig_run, [recording[0]])
     above, alarms = sum(bool(s.above_threshold) for s in scored), sum(bool(s.alarm) for s in scored)
-    assert result.stdout == f"wrote {len(scored)} windows to {out}: {above} above the threshold, {alarms} in alarm\n"
+    said, last = result.stdout.splitlines()
+    assert last == f"wrote {len(scored)} windows to {out}: {above} above the threshold, {alarms} in alarm"
+    first = next(s for s in scored if s.alarm)
+    assert said.startswith(f"day.csv: alarm reported at {first.end:.6g} s")
     assert out.read_bytes() == to_csv(scored)
     lines = out.read_text().splitlines()
     assert lines[0] == "file,row,begin,end,score,above_threshold,alarm,result"
@@ -135,9 +139,9 @@ def test_a_missing_value_code_in_a_file_to_score_is_named(rig_run, tmp_path):
 
 def test_a_file_with_a_gap_has_a_row_on_the_page_for_each_side_of_it_with_its_times():
     begins = [0.0, 0.5, 1.0, 9.0, 9.5]
-    windows = [score_files.Scored("<i>.csv", n, at, 1.0, False, False, "ok", end=at + 1) for n, at in enumerate(begins)]
+    windows = [Scored("<i>.csv", n, at, 1.0, False, False, "ok", end=at + 1) for n, at in enumerate(begins)]
     assert [len(each) for each in stretches(windows)] == [3, 2]
-    html = render_scores("run", windows, (), 2.0).decode()
+    html = render_scores("run", Scores(tuple(windows), (), (), 2.0)).decode()
     assert html.count("&lt;i&gt;.csv</td>") == 2
     assert "<td>0</td><td>2</td><td>3</td>" in html
     assert "<td>9</td><td>10.5</td><td>2</td>" in html

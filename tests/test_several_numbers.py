@@ -25,7 +25,7 @@ from micro.runs.firmware import load_firmware
 from micro.runs.number_figures import half_widths, number_figures, number_row
 from micro.runs.run_report import RunReport
 from micro.runs.score_csv import to_csv
-from micro.runs.score_files import FAULT, Numbered, Scored
+from micro.runs.scored import FAULT, Numbered, Scored
 
 RAW = FeaturesConfig(kind="raw", window=8, hop=1)
 # A name that CSV, C, HTML and Markdown each treat in their own way.

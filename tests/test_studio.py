@@ -17,8 +17,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from studio_client import serving
+from support import invoke
 
-from micro.runs.score_files import Scored
+from micro.datasets import rig
+from micro.runs.scored import Scored
 from micro.studio import configs, jobs, threshold, workspace
 from micro.studio.outcome import said_of
 from micro.studio.workspace import Workspace
@@ -366,6 +368,23 @@ def test_an_odd_report_breaks_no_page(studio, odd):
             assert "cannot be read" in studio.get(f"/api/runs/odd/{answer}", 400)["error"]
     finally:
         shutil.rmtree(place)
+
+
+def test_what_is_doubtful_about_a_new_recording_is_said_where_it_is_tried_as_score_says_it(studio):
+    name = studio.post("/api/recordings", {"name": "new-rig"})["name"]
+    worn = rig.simulate_rig(rig.Rig(), 1.0, np.random.default_rng(7), fault="outer", severity=1.0).samples.ravel()
+    studio.put(name, "cut.csv", ("acceleration\n" + "".join(f"{x:.6f}\n" for x in worn) + "0.1").encode())
+    job = studio.ended(studio.post("/api/runs/rig/score", {"recordings": name})["id"])
+    assert job["state"] == "done", job["log"]
+    notes = studio.get(f"/api/jobs/{job['id']}/scores")["notes"]
+    file, out = studio.folder / "uploads" / name / "cut.csv", studio.folder / "scores-of-cut.csv"
+    done = invoke("score", studio.folder / "runs/rig", file, "--out", out)
+    said = [line.removeprefix("Note: ") for line in done.stderr.splitlines()] + done.stdout.splitlines()[:-1]
+    assert notes == [line.replace(f"{studio.folder}/", "") for line in said]
+    assert any("ends in the middle of a row" in note for note in notes)
+    assert any("cut.csv: alarm reported at" in note for note in notes)
+    page = studio.get("/runs/rig")
+    assert 'id="try-notes"' in page
 
 
 def test_the_delay_until_a_fault_is_found_leaves_out_the_time_without_scores(studio):

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from micro.cli.examined_tables import figure, percent, table, tables
 from micro.cli.terminal import as_json, print_json, table_console
 from micro.runs.manifest import require_run
 from micro.support.wording import counted
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from micro.examination.compare import Compared
     from micro.examination.examine import Examined
     from micro.examination.explain import Explanation
@@ -132,7 +131,7 @@ def _print_explanation(found: Explanation, top: int) -> None:
     if total > len(shown):
         listed = worst(found.explained, MOST_LISTED)
         title = f"{total} stretches" if total == len(listed) else f"The {len(listed)} worst of {total} stretches"
-        console.print(_table(title, *summary(listed)))
+        console.print(table(title, *summary(listed)))
         click.echo(f"The {len(shown)} worst in detail; --at SECONDS shows another one, --page and --json have all.")
     for one in shown:
         click.echo(sentence_of(one))
@@ -140,9 +139,9 @@ def _print_explanation(found: Explanation, top: int) -> None:
             (
                 each.channel,
                 each.feature,
-                _figure(each.value),
-                _percent(each.share),
-                _figure(each.usual),
+                figure(each.value),
+                percent(each.share),
+                figure(each.usual),
                 each.direction or "–",
             )
             for each in one.shares[:top]
@@ -151,8 +150,8 @@ def _print_explanation(found: Explanation, top: int) -> None:
         # What no feature has, such as a usual part of a class, is no column.
         kept = [place for place in range(len(heads)) if any(row[place] != "–" for row in rows)]
         said = [tuple(row[place] for place in kept) for row in rows]
-        title = f"{one.number}. {one.what}: score {_figure(one.score)}, {counted(one.windows, 'window')}"
-        console.print(_table(title, tuple(heads[place] for place in kept), said))
+        title = f"{one.number}. {one.what}: score {figure(one.score)}, {counted(one.windows, 'window')}"
+        console.print(table(title, tuple(heads[place] for place in kept), said))
 
 
 def _plain(found: Examined) -> dict[str, Any]:
@@ -172,128 +171,8 @@ def _print_test(found: Examined) -> None:
         click.echo(sentence)
     for note in found.notes:
         click.echo(f"Note: {note}")
-    for table in _tables(found):
-        console.print(table)
-
-
-def _tables(found: Examined) -> list[Table]:
-    """Tables of figures: by window, file, event, class."""
-    made = []
-    if found.detector is not None:
-        test = found.detector
-        rows = (
-            ("alarms, by window", test.alarms),
-            ("above the threshold", test.above),
-            ("faults, as events", test.events),
-        )
-        heads = ("", "found", "missed", "false", "precision", "recall", "F1")
-        made.append(
-            _table(
-                "What the detector found",
-                heads,
-                [(name, f.found, f.missed, f.false, *map(_percent, (f.precision, f.recall, f.f1))) for name, f in rows],
-            )
-        )
-        files = [
-            (
-                r.file,
-                r.healthy,
-                r.faulty,
-                r.false_alarms,
-                f"{r.found} of {r.events}",
-                _seconds(r.worst_delay),
-                _figure(r.highest_score),
-            )
-            for r in test.by_file
-        ]
-        heads = ("file", "healthy windows", "faulty", "false alarms", "faults found", "longest delay", "highest score")
-        made.append(_table("By file", heads, files))
-        if test.by_event:
-            events = [
-                (
-                    e.file,
-                    e.label,
-                    f"{e.start:.6g}",
-                    "end" if e.end is None else f"{e.end:.6g}",
-                    _found(e.found, e.before),
-                    _seconds(e.delay),
-                )
-                for e in test.by_event
-            ]
-            made.append(_table("By fault", ("file", "label", "from s", "to s", "found", "after"), events))
-    if found.classifier is not None:
-        made += _class_tables(found.classifier)
-    if found.labeler is not None:
-        labels = [
-            (
-                r.name,
-                r.windows,
-                r.without,
-                *map(_percent, (r.precision, r.recall, r.f1, r.reported_precision, r.reported_recall)),
-            )
-            for r in found.labeler.by_label
-        ]
-        of_labels = (
-            "label",
-            "windows with it",
-            "without",
-            "precision",
-            "recall",
-            "F1",
-            "reported: precision",
-            "recall",
-        )
-        made += [_table("By label", of_labels, labels), _files_table(found.labeler.by_file, "all labels right")]
-    return made
-
-
-def _class_tables(test: Any) -> list[Table]:
-    """Figures by class, the confusion, and by file."""
-    classes = [(r.name, r.windows, *map(_percent, (r.precision, r.recall, r.f1))) for r in test.by_class]
-    rows = [(name, *row) for name, row in zip(test.class_names, test.confusion)]
-    return [
-        _table("By class", ("class", "windows", "precision", "recall", "F1"), classes),
-        _table("Recorded class, and the likeliest one", ("recorded", *test.class_names), rows),
-        _files_table(test.by_file, "right"),
-    ]
-
-
-def _files_table(rows: Any, what: str) -> Table:
-    files = [(r.file, r.windows, _percent(r.accuracy), r.taken_for or "–") for r in rows]
-    return _table("By file", ("file", "windows", what, "wrong ones are taken for"), files)
-
-
-def _found(found: bool, before: bool) -> str:
-    return "in alarm before" if before else "yes" if found else "NO"
-
-
-def _table(title: str, heads: tuple[str, ...], rows: list[tuple[Any, ...]]) -> Table:
-    """A table whose texts are shown as they are, numbers to the right."""
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(title=title)
-    for place, head in enumerate(heads):
-        table.add_column(Text(head), justify="left" if place == 0 else "right", overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(f"{cell:,}" if isinstance(cell, int) else str(cell)) for cell in row))
-    return table
-
-
-def _percent(value: float | None) -> str:
-    from micro.examination.words import percent
-
-    return "–" if value is None else percent(value)
-
-
-def _seconds(value: float | None) -> str:
-    from micro.support.wording import duration
-
-    return "–" if value is None else duration(value)
-
-
-def _figure(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4g}"
+    for each in tables(found):
+        console.print(each)
 
 
 @click.command(short_help="Put finished runs side by side")
@@ -336,6 +215,6 @@ def _print_compared(found: Compared) -> None:
     for note in found.notes:
         click.echo(f"Note: {note}")
     for title, rows in sections(found):
-        console.print(_table(title, ("", *found.runs), [(row.name, *map(cell, row.values)) for row in rows]))
+        console.print(table(title, ("", *found.runs), [(row.name, *map(cell, row.values)) for row in rows]))
     if not found.config:
         click.echo("The settings are the same.")

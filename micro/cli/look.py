@@ -216,7 +216,11 @@ def _print(found: Survey) -> None:
 
     rows = sum(file.rows for file in found.files)
     settings = ", ".join(f"{key} = {value!r}" for key, value in found.settings.items()) or "the defaults"
-    click.echo(f"{counted(len(found.files), 'file')}, {counted(rows, 'row')}. Read with: {settings}.")
+    copies = {name for names in found.twins for name in names[1:]}
+    double = sum(file.rows for file in found.files if file.name in copies)
+    of = "copies of others" if len(copies) > 1 else "a copy of another"
+    also = f", of them {counted(len(copies), 'file')} with {counted(double, 'row')} {of}" if copies else ""
+    click.echo(f"{counted(len(found.files), 'file')}, {counted(rows, 'row')}{also}. Read with: {settings}.")
     table = Table(title="files")
     for name in ("file", "rows", "Hz", "gaps", "labels"):
         table.add_column(name, justify="left" if name in ("file", "labels") else "right")

@@ -139,6 +139,7 @@ def score(
       keras-kd score runs/pump monday.csv tuesday.csv --out scores.csv
     """
     require_run(run_folder)
+    from micro.runs.alarm_times import said as alarms_said
     from micro.runs.score_csv import to_csv
     from micro.runs.score_files import score_noted
     from micro.runs.score_words import estimated_spans, labels_said, not_judged
@@ -157,13 +158,15 @@ def score(
     if page is not None:
         from micro.runs.score_page import render_scores
 
-        written = write_bytes(page, render_scores(run_folder, scored, scores.notes, scores.threshold))
+        written = write_bytes(page, render_scores(run_folder, scores))
         if out is not None and not as_json:
             click.echo(f"Page: {written}")
     if as_json:
         print_json([dataclasses.asdict(window) for window in scored])
     elif out is None:
         click.echo(to_csv(scored), nl=False)
+    for sentence in alarms_said(scores.alarms) if out is not None and not as_json else ():
+        click.echo(sentence)
     for file, line in scores.diagnoses:
         click.echo(f"{file}: {line}", err=as_json or out is None)
     if out is not None:

@@ -59,7 +59,7 @@ class Contents:
         texts: By channel, the first cell that is text, where the config treats text as missing.
         header: Every column of the file.
         image_size: Height and width of a picture, whose samples are its pixels row by row.
-        unread: Sentences on columns of the file that cannot be read.
+        unread: Sentences on what of the file is not read: columns, or a row that is cut off.
         times: Seconds of the rows by the file's own clock, (n,), where the config gives its rate in place of them.
         precision: By channel, what float32 keeps of it; of channels with a value alone.
         units: By channel, its unit, where the file names one.

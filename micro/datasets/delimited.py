@@ -17,6 +17,7 @@ from micro.datasets import cells as cell
 from micro.datasets import clock, precision, store
 from micro.datasets.channel_units import units_below, units_beside
 from micro.datasets.contents import Chosen, Contents, EmptyFile, Rows, choose, narrowed
+from micro.datasets.cut_row import CutRow
 from micro.datasets.delimited_advice import (
     Above,
     advice_on_cells,
@@ -67,13 +68,14 @@ def read_delimited(path: Path, config: FilesData, settled: Sequence[str] = ()) -
 
     chosen = choose(path, names, config, settled, aside)
     gathered = _Gathered(Rows(path))
-    for block in _after(rest, blocks, config):
+    end = CutRow(names, config)
+    for block in map(end.whole, _after(rest, blocks, config)):
         part = _fast(block, len(names), chosen, config) or _careful(path, block, names, chosen, config, gathered.texts)
         gathered.add(part, block, chosen, config)
     if not gathered.count:
         raise EmptyFile(f"{path} has a header and no rows" if config.header else f"{path} is empty")
     named = units_below(chosen.names, chosen.channels, units) or units_beside(path, chosen.names)
-    return replace(gathered.contents(chosen, names), units=named)
+    return replace(gathered.contents(chosen, names), units=named, unread=(end.said,) if end.said else ())
 
 
 @dataclass
@@ -154,7 +156,7 @@ def _cut(block: Block, line: int) -> Block:
     place = 0
     for _ in range(line - block.line):
         place = block.text.index("\n", place) + 1
-    return Block(line, block.text[place:], block.last)
+    return replace(block, line=line, text=block.text[place:])
 
 
 def _names(path: Path, rows: list[list[str]], above: Sequence[Above], config: FilesData) -> list[str]:

@@ -6,6 +6,7 @@ import gzip
 import zipfile
 import zlib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from micro.config import FilesData
@@ -13,6 +14,7 @@ from micro.datasets import arrays, containers, measurements
 from micro.datasets.contents import Contents, EmptyFile
 from micro.datasets.delimited import read_delimited
 from micro.datasets.lines import GZIP, bare_utf16
+from micro.datasets.named_units import units_in
 from micro.datasets.pictures import read_picture
 from micro.errors import DataError
 
@@ -69,7 +71,9 @@ def read_contents(path: Path, config: FilesData, settled: Sequence[str] = ()) ->
         raise EmptyFile(f"{path} is empty")
     if config.pictures:
         return read_picture(path, config)
-    return _reader(path, start, config)(path, config, settled)
+    read = _reader(path, start, config)(path, config, settled)
+    # A row of units, a property of a channel and a file beside say more than a name.
+    return replace(read, units={**units_in(read.channels, read.header), **read.units})
 
 
 def is_text(path: Path) -> bool:

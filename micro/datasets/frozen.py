@@ -1,9 +1,9 @@
-"""Channels that freeze: constant to the last digit for a time, while other channels of the file go on."""
+"""Channels that freeze: constant to the last digit for a time, while others of the file go on, or with all others."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -18,6 +18,9 @@ LEAST, SHARE = 100, 0.01
 # A channel is a moving one where it changes from row to row at least that often, and goes on where its steps are at least this
 # fraction of the usual ones: the noise of a machine that stands is no motion.
 LIVELY, GOES_ON = 0.5, 0.2
+# Where no other channel goes on, a channel freezes whose usual step from row to row is that many of its smallest ones, as the
+# noise of the sensor at a machine that stands would show, and of whose steps at least this fraction turns, as no ramp's do.
+FINE, TURNS = 1000.0, 0.01
 # The ends of scales at which what is never negative may rest.
 NATURAL = (0.0, 1.0, 100.0)
 # Rows of a stretch in which other channels are looked at.
@@ -27,7 +30,7 @@ LOOKED_AT = 2**18
 @dataclass(frozen=True)
 class Held:
     """Rows from `start` to before `stop` in which a channel, by its place, has one value; and of each channel there the
-    fraction of steps at which it changes, and the RMS of these, (channels,)."""
+    fraction of steps at which it changes, and the RMS of these, (channels,); `alone` is whether no other channel goes on."""
 
     place: int
     start: int
@@ -35,6 +38,7 @@ class Held:
     value: float
     changes: np.ndarray = field(repr=False)
     steps: np.ndarray = field(repr=False)
+    alone: bool = False
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,8 @@ class Movement:
         rows: Of the stretch, which begins `begins` seconds after its file, at `rate` Hz, None where that is not known.
         pairs, changed, energy, low: Of each channel neighboring rows, those that differ, the sum of the squares of their
             differences, and the lowest value, (channels,).
+        turned, grain: Of each channel how often it turns from rising to falling or back, and the smallest difference but 0,
+            infinite without one, (channels,).
         held: Where one is constant for long.
     """
 
@@ -53,6 +59,8 @@ class Movement:
     changed: np.ndarray
     energy: np.ndarray
     low: np.ndarray
+    turned: np.ndarray
+    grain: np.ndarray
     held: tuple[Held, ...]
     begins: float = 0.0
     rate: float | None = None
@@ -68,6 +76,11 @@ class Frozen:
     parts: tuple[tuple[Movement, Held], ...]
     whole: bool
     at_end: bool
+
+    @property
+    def alone(self) -> bool:
+        """Whether no other channel goes on in any of the stretches."""
+        return all(held.alone for _, held in self.parts)
 
     def __str__(self) -> str:
         (first, begin), (last, end) = self.parts[0], self.parts[-1]
@@ -89,8 +102,8 @@ def movement_of(
     """How the channels of samples, (n, channels), move; NaN is of no run, nor are rows that are False in one of
     `masks`, (n,) bool each."""
     count = samples.shape[1]
-    pairs, changed, energy, low = (np.zeros(count) for _ in range(4))
-    low += np.inf
+    pairs, changed, energy, turned = (np.zeros(count) for _ in range(4))
+    low, grain = np.full(count, np.inf), np.full(count, np.inf)
     found: list[list[list[int]]] = [[] for _ in range(count)]
     for part in store.blocks(samples):
         first = max(part.start - 1, 0)
@@ -104,6 +117,8 @@ def movement_of(
         pairs += both.sum(axis=0)
         changed += (steps != 0).sum(axis=0)
         energy += (steps * steps).sum(axis=0)
+        turned += (steps[1:] * steps[:-1] < 0).sum(axis=0)
+        grain = np.minimum(grain, np.where(steps != 0, np.abs(steps), np.inf).min(axis=0, initial=np.inf))
         same = both & (steps == 0)
         for place in range(count):
             _add(found[place], same[:, place], first)
@@ -114,12 +129,12 @@ def movement_of(
         for start, stop in runs
         if stop + 1 - start >= least
     ]
-    return Movement(len(samples), pairs, changed, energy, low, tuple(held), begins, rate)
+    return Movement(len(samples), pairs, changed, energy, low, turned, grain, tuple(held), begins, rate)
 
 
 def frozen_in(files: Mapping[str, Sequence[Movement]], channels: Sequence[str]) -> list[Frozen]:
     """Channels that are constant for long in a file though they move from row to row elsewhere, while at least half of such
-    channels go on there; by file.
+    channels go on there, or while none does and the channel is so fine that the noise of a machine that stands would show.
 
     Args:
         files: By name, each stretch of the file in its order.
@@ -143,7 +158,7 @@ def frozen_in(files: Mapping[str, Sequence[Movement]], channels: Sequence[str]) 
 
 
 def frozen_rows(movement: Movement) -> list[tuple[int, int, int]]:
-    """Of one file the place of a channel, and the rows from and to which it is constant while other channels go on."""
+    """Of one file the place of a channel, and the rows from and to which it is frozen."""
     found = frozen_in({"": [movement]}, [""] * len(movement.pairs))
     return [(held.place, held.start, held.stop) for one in found for _, held in one.parts]
 
@@ -166,38 +181,48 @@ def frozen_doubts(
 
 
 def doubts_about(found: Sequence[Frozen]) -> list[Doubt]:
-    """What to say of frozen channels: one sentence on all of them; nothing where there are none."""
-    if not found:
-        return []
+    """What to say of frozen channels: a sentence on all beside which others go on, and one on all others."""
+    alone = [one for one in found if one.alone]
+    made = [_doubt([one for one in found if not one.alone], "while other channels go on", "the sensor")]
+    made.append(_doubt(alone, "to the last digit, as no sensor does at a machine that stands", "sensor and logger"))
+    return [each for each in made if each is not None]
+
+
+def _doubt(found: Sequence[Frozen], how: str, what: str) -> Doubt | None:
     files = len({one.name for one in found})
-    return [
-        Doubt(
-            f"a channel is frozen in {counted(files, 'file')}",
-            f"{listed([str(one) for one in found])}, while other channels go on",
-            "check the sensor, and leave "
-            f"{'the file, or that part of it,' if files == 1 else 'these files, or those parts of them,'} out",
-        )
-    ]
+    if not files:
+        return None
+    return Doubt(
+        f"a channel is frozen in {counted(files, 'file')}",
+        f"{listed([str(one) for one in found])}, {how}",
+        f"check {what}, and leave "
+        f"{'the file, or that part of it,' if files == 1 else 'these files, or those parts of them,'} out",
+    )
 
 
 def _apart(files: Sequence[Sequence[Movement]]) -> list[list[tuple[Movement, Held]]]:
     """For each file where a channel that moves from row to row elsewhere is held while others go on."""
     every = [one for own in files for one in own]
     lively, usual, low = _lively(every) & ~_often_held(files), _usual(every), np.min([one.low for one in every], axis=0)
+    fine = lively & _fine(every, usual)
     made = []
     for own in files:
         least = SHARE * sum(one.rows for one in own)
-        made.append(
-            [
-                (one, held)
-                for one in own
-                for held in one.held
-                if lively[held.place]
-                and held.stop - held.start >= least
-                and not (low[held.place] >= 0 and held.value in NATURAL)
-                and _others_go_on(held, lively, usual)
-            ]
-        )
+        long = [
+            (one, held)
+            for one in own
+            for held in one.held
+            if lively[held.place]
+            and held.stop - held.start >= least
+            and not (low[held.place] >= 0 and held.value in NATURAL)
+        ]
+        parts = []
+        for one, held in long:
+            if _others_go_on(held, lively, usual):
+                parts.append((one, held))
+            elif _all_stop(held, lively, fine):
+                parts.append((one, replace(held, alone=True)))
+        made.append(parts)
     return made
 
 
@@ -260,6 +285,19 @@ def _usual(every: Sequence[Movement]) -> np.ndarray:
     usual = np.zeros(rms.shape[1])
     usual[moves] = np.nanmedian(rms[:, moves], axis=0)
     return usual
+
+
+def _fine(every: Sequence[Movement], usual: np.ndarray) -> np.ndarray:
+    """Which channels are so fine, and move so like noise, that a machine that stands would not hold them, (channels,) bool."""
+    grain = np.min([one.grain for one in every], axis=0)
+    turned, changed = (np.sum([getattr(one, what) for one in every], axis=0) for what in ("turned", "changed"))
+    fine: np.ndarray = (usual >= FINE * grain) & (turned >= TURNS * changed)
+    return fine
+
+
+def _all_stop(held: Held, lively: np.ndarray, fine: np.ndarray) -> bool:
+    """Whether a fine channel is held while all that move are, at something else than the 0 that loggers write of no signal."""
+    return bool(fine[held.place]) and held.value != 0 and not (lively & (held.changes > 0)).any()
 
 
 def _others_go_on(held: Held, lively: np.ndarray, usual: np.ndarray) -> bool:

@@ -26,11 +26,13 @@ FEWEST = 50
 
 @dataclass(frozen=True)
 class Block:
-    """Whole lines of a file, each ending in a line feed: the number of the first, and whether they are the last."""
+    """Lines of a file, each ending in a line feed: the number of the first, and whether they are the last; `ended` is whether
+    the last one ends so in the file."""
 
     line: int
     text: str
     last: bool
+    ended: bool = True
 
 
 def text_blocks(path: Path, config: FilesData) -> Iterator[Block]:
@@ -75,7 +77,7 @@ def text_blocks(path: Path, config: FilesData) -> Iterator[Block]:
             "take it out"
         )
     if held.strip("\n"):
-        yield Block(line, _tidied(held.rstrip("\n") + "\n", config), True)
+        yield Block(line, _tidied(held.rstrip("\n") + "\n", config), True, held.endswith("\n"))
 
 
 def unclosed_quote(text: str, line: int, separator: str) -> int | None:

@@ -35,6 +35,7 @@ from micro.datasets.prepared import Prepared
 from micro.datasets.recorded_time import recorded_time
 from micro.datasets.regression_windows import regression_parts
 from micro.datasets.rig_windows import rig_parts
+from micro.datasets.shaft_speed import modes_missing
 from micro.datasets.spacing import evenly_spaced
 from micro.datasets.speeds import speed_column
 from micro.datasets.table_windows import table_parts
@@ -108,10 +109,22 @@ def prepare(config: Config, fold: int = 0) -> Prepared:
     if machines is not None and machines.refused:
         raise DataError(machines.refused)
     levels, lines = vibration_levels(config, parts), bearing_lines(config, parts)
+    notes += _modes_missing(config, parts)
     notes = [*parts.notes, *notes, *notes_on_levels(levels), *(lines.notes if lines else ())]
     scaled = _scaled(replace(parts, notes=tuple(notes), machines=machines))
     prepared = replace(scaled, vibration=levels, bearing=lines)
     return prepared if config.distill.mixup is None else _mixed(prepared, config.distill.mixup, config.seed)
+
+
+def _modes_missing(config: Config, parts: Parts) -> list[str]:
+    """Sentences on speeds by which a run that may have [modes], and has none, could tell operating modes apart."""
+    data = config.data
+    if config.modes is not None or config.task != "anomaly" or not isinstance(data, TableData):
+        return []
+    if data.pictures or data.folds or data.known_faults or config.sources or config.commissioning is not None:
+        return []
+    also = " with that column left out of data.columns," if data.columns else ""
+    return modes_missing(parts.recordings, parts.channels, parts.recorded, also)
 
 
 def _augmented(augment: AugmentConfig, purpose: str, main: str) -> list[str]:
@@ -172,7 +185,7 @@ def _scaled(parts: Parts) -> Prepared:
         tested=parts.tested,
         ranges=parts.ranges,
         unjudged=parts.unjudged,
-        recorded=recorded_time(parts.recordings),
+        recorded=recorded_time(parts.recordings, parts.related.firsts),
         units=units,
         related=parts.related,
         machines=parts.machines,

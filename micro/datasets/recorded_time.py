@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from micro.datasets.recording import Recording
@@ -12,18 +12,26 @@ from micro.datasets.reported import RecordedTime
 EARLIEST = 631_152_000.0  # 1990
 
 
-def recorded_time(recordings: Sequence[Recording]) -> RecordedTime | None:
-    """None of pictures and of recordings without a rate."""
+def recorded_time(recordings: Sequence[Recording], firsts: Mapping[str, str]) -> RecordedTime | None:
+    """None of pictures and of recordings without a rate.
+
+    Args:
+        firsts: Of files that hold the same the first one's name, which alone counts.
+    """
     timed = [(one, one.sample_rate) for one in recordings if one.sample_rate]
     if not timed or len(timed) < len(recordings):
         return None
+    copies = {one.name for one in recordings if firsts.get(one.name, one.name) != one.name}
+    timed = [(one, rate) for one, rate in timed if one.name not in copies]
     lengths = [len(one.valid) / rate for one, rate in timed]
-    begins = [one.clock for one in recordings if one.clock is not None and one.clock > EARLIEST]
+    begins = [
+        one.clock for one in recordings if one.name not in copies and one.clock is not None and one.clock > EARLIEST
+    ]
     days: tuple[str | None, str | None] = (None, None)
-    if len(begins) == len(recordings):
+    if len(begins) == len(timed):
         ends = [begin + one.start_seconds + length for begin, (one, _), length in zip(begins, timed, lengths)]
         days = (_day(min(begins)), _day(max(ends)))
-    return RecordedTime(len({one.name for one in recordings}), sum(lengths), *days)
+    return RecordedTime(len({one.name for one, _ in timed}), sum(lengths), *days, len(copies))
 
 
 def _day(seconds: float) -> str | None:

@@ -31,13 +31,14 @@ class Doubt:
 
 @dataclass(frozen=True)
 class RecordedTime:
-    """Of all recordings that were read: `files`, their `seconds` together, without gaps, and the days of the first and the last
-    sample, as year-month-day, None where files name no day."""
+    """Of all recordings that were read, those that hold the same once: `files`, their `seconds` together, without gaps, and the
+    days of the first and the last sample, as year-month-day, None where files name no day; and how many `copies` there are."""
 
     files: int
     seconds: float
     first: str | None = None
     last: str | None = None
+    copies: int = 0
 
 
 @dataclass(frozen=True)

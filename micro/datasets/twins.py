@@ -74,7 +74,8 @@ class Alike:
         for names in self.twins:
             own = [name.strip() for name in names]
             found.setdefault(self.what(*names), []).append(f"{own[0]} and {listed(own[1:])}")
-        return [f"files that hold {what}: {listed(each)}." for what, each in found.items()] + self._overlaps()
+        count = "they are in one part, and figures by window count each of them: leave copies out"
+        return [f"files that hold {what}: {listed(each)}; {count}." for what, each in found.items()] + self._overlaps()
 
     def _overlaps(self) -> list[str]:
         """Sentences on files that overlap: of rows that many hold in the same place one for all."""

@@ -45,6 +45,24 @@ def alarm_windows(alarm: np.ndarray, hits: np.ndarray, history: int) -> list[np.
     return spans
 
 
+def raised_at(alarm: np.ndarray) -> np.ndarray:
+    """For each alarm, as `alarm_windows` has them, the window after which the detector goes into it, (n,) bool -> (alarms,).
+
+    A device reports the alarm at that window's end.
+    """
+    return runs_of(alarm)[0]
+
+
+def held(alarm: np.ndarray, judged: np.ndarray) -> np.ndarray:
+    """Whether a detector is in alarm, where windows that are not judged leave that as it was: two of (n,) bool -> (n,) bool.
+
+    >>> held(np.array([0, 1, 0, 0], bool), np.array([1, 1, 0, 1], bool)).tolist()
+    [False, True, True, False]
+    """
+    last = np.maximum.accumulate(np.where(judged, np.arange(len(judged)), -1))
+    return np.asarray((last >= 0) & alarm[last])
+
+
 def shares_of(
     names: Sequence[tuple[str, str]], values: np.ndarray, usual: np.ndarray | None, signed: np.ndarray | None
 ) -> tuple[Share, ...]:

@@ -21,6 +21,7 @@ from micro.examination.classes import (
     classifier_figures,
     labeler_figures,
 )
+from micro.examination.copies import without_copies
 from micro.examination.labeled import (
     LEARNS,
     Labeling,
@@ -31,10 +32,12 @@ from micro.examination.labeled import (
     window_labels,
 )
 from micro.examination.own_files import OwnFiles, own_files, refuse_own_files
-from micro.runs.assessment.alarms import FAULTY, HEALTHY, DetectorTest, Timing, Watched, detector_figures
+from micro.runs.alarm_times import begins_in, ends_of
+from micro.runs.assessment.alarms import FAULTY, HEALTHY, DetectorTest, FileFigures, Timing, Watched, detector_figures
 from micro.runs.label_scores import Label
 from micro.runs.run_report import RunReport
-from micro.runs.score_files import Scored, ToScore, begins_in, read_to_score, score_read
+from micro.runs.score_files import ToScore, read_to_score, score_read
+from micro.runs.scored import Scored
 from micro.runs.scored_reading import by_the_settings_of_a_run
 from micro.runs.text_scores import is_text
 from micro.support.wording import listed
@@ -110,12 +113,16 @@ def examine(
         by_file.setdefault(window.file, []).append(window)
     timing = timing_of(given.report, given.config)
     if isinstance(given.config.data, LabelsData):
+        by_file, copies = without_copies(by_file, given.paths, {})
+        notes = (*notes, *copies)
         return _labels(given, by_file, labeling, timing, own, notes)
     names = given.report.data.class_names
     if given.report.commissioning is not None:
         notes = (*notes, LEARNS)
     detects = given.report.threshold is not None or any(row.alarm is not None for row in scored)
     truth = truth_of(given, labeling, detects=not names)
+    by_file, copies = without_copies(by_file, given.paths, truth.stretches)
+    notes = (*notes, *copies)
     classifier, detector = None, None
     watched: tuple[Watched, ...] = ()
     words = normal_words(given.config, labeling)
@@ -127,7 +134,10 @@ def examine(
     if detects:
         watched = tuple(_watched(name, rows, truth, timing, words) for name, rows in by_file.items())
         detector = _detector_test(watched, truth, timing, words, classes=bool(names))
-        notes = (*notes, *_on_detector(detector, {row.result for row in scored if row.alarm is None}))
+        notes = (
+            *notes,
+            *_on_detector(detector, {row.result for own in by_file.values() for row in own if row.alarm is None}),
+        )
     return Examined(
         str(run_folder),
         given.report.task,
@@ -161,6 +171,12 @@ def _require_task(run_folder: str | Path) -> None:
         )
 
 
+def recorded_as(found: Examined, row: FileFigures) -> str:
+    """What a detector's file is labeled: 'healthy', its faults, or both; a dash where no window of it is."""
+    faults = dict.fromkeys(label for _, _, label in found.events.get(row.file, ()))
+    return ", ".join([*(["healthy"] if row.healthy else []), *faults]) or "–"
+
+
 def timing_of(report: RunReport, config: Config) -> Timing:
     """Seconds of a run's windows, and how many of them its detector counts over."""
     history = config.detect.history if report.detector is None else report.detector.history
@@ -189,6 +205,7 @@ def _watched(name: str, rows: Sequence[Scored], truth: Truth, timing: Timing, wo
     return Watched(
         name,
         begins,
+        ends_of(rows),
         np.array([np.nan if row.score is None else row.score for row in rows], float),
         np.array([bool(row.above_threshold) for row in rows]),
         np.array([bool(row.alarm) for row in rows]),

@@ -11,17 +11,19 @@ import numpy as np
 
 from micro.datasets.feature_names import Feature, features_of, players
 from micro.datasets.recording import cut
-from micro.detection.alarm_parts import Share, alarm_windows, by_channel, shares_of
+from micro.detection.alarm_parts import Share, alarm_windows, by_channel, held, raised_at, shares_of
 from micro.detection.contributions import SUMS, shapley, summands
 from micro.detection.detector import Detector
 from micro.detection.labeler import Labeler
 from micro.detection.recognizer import Recognizer
 from micro.errors import RunError
 from micro.examination.labeled import LEARNS
-from micro.examination.stretches import Span, chosen, ends_of_span, spans_of
+from micro.examination.stretches import Report, Span, chosen, ends_of_span, reported_at, spans_of
+from micro.runs.alarm_times import ends_of
 from micro.runs.run_report import RunReport
-from micro.runs.score_files import Scored, ToScore, ends_of, read_to_score, score_read
+from micro.runs.score_files import ToScore, read_to_score, score_read
 from micro.runs.score_words import not_judged
+from micro.runs.scored import Scored
 from micro.runs.student_scores import Student, load_student, observed
 from micro.runs.text_scores import is_text
 from micro.support.masks import runs_of
@@ -58,6 +60,8 @@ class Explained:
         channels: By channel, the largest first.
         number: Its place among the stretches of the file, from 1.
         reports: How many alarms, or reports, it is: those whose windows overlap are one stretch.
+        reported: When the device reports it, in seconds: the end of the window that raised it, one for each of `reports`; empty
+            without a time, and where nothing is reported.
         times: The mean of the scores over the thresholds that decide on them; None of Shapley values.
         modes: The operating modes of its windows, in their order; empty of a run without, and of Shapley values.
     """
@@ -72,6 +76,7 @@ class Explained:
     channels: tuple[Share, ...]
     number: int = 1
     reports: int = 1
+    reported: tuple[float, ...] = ()
     times: float | None = None
     modes: tuple[ModeOf, ...] = ()
 
@@ -189,9 +194,9 @@ def _by_summands(
     scores = np.array([np.nan if row.score is None else row.score for row in scored])
     quiet = judged & ~above & ~alarm
     usual = parts[quiet].mean(axis=0) if quiet.sum() >= FEWEST_USUAL else None
-    reports = [("alarm", places) for places in alarm_windows(alarm, above & judged, detector.history)]
+    reports = _alarms(scored, detector.history)
     if not reports and judged.any():
-        reports = [("no alarm", np.array([int(np.nanargmax(scores))]))]
+        reports = [Report("no alarm", np.array([int(np.nanargmax(scores))]))]
     limits = _limits(given.report)
     found = []
     for one in chosen(spans_of(reports, scored), scored, next(iter(given.paths)), at):
@@ -213,6 +218,15 @@ def _by_summands(
     )
 
 
+def _alarms(scored: Sequence[Scored], history: int) -> list[Report]:
+    """The alarms, each with the windows that raised it and kept it on."""
+    judged = np.array([row.score is not None for row in scored])
+    state = held(np.array([bool(row.alarm) for row in scored]), judged)
+    above = judged & np.array([bool(row.above_threshold) for row in scored])
+    places = alarm_windows(state, above, history)
+    return [Report("alarm", own, raised) for own, raised in zip(places, raised_at(state).tolist())]
+
+
 def _of_span(one: Span, scored: Sequence[Scored], shares: tuple[Share, ...], limits: Mapping[str, float]) -> Explained:
     """A stretch whose scores are sums, by its features' shares."""
     windows = [scored[place] for place in one.places.tolist()]
@@ -222,6 +236,7 @@ def _of_span(one: Span, scored: Sequence[Scored], shares: tuple[Share, ...], lim
         *(one.what, *ends_of_span(one, scored), len(windows), mean, 0.0, shares, by_channel(shares)),
         number=one.number,
         reports=one.reports,
+        reported=reported_at(one, scored),
         times=times,
         modes=modes,
     )
@@ -275,7 +290,8 @@ def _by_shapley(
         shares = shares_of(_named([feature for feature, _ in groups]), values, None, None)
         ends = ends_of_span(one, scored)
         score, base = float(own.max()), float(value(reference[None])[0])
-        found.append(Explained(one.what, *ends, 1, score, base, shares, by_channel(shares), one.number, one.reports))
+        about = (one.what, *ends, 1, score, base, shares, by_channel(shares), one.number, one.reports)
+        found.append(Explained(*about, reported_at(one, scored)))
     if len(spans) > MOST_REPORTS:
         more = counted(len(spans), "report")
         notes = (*notes, f"The file has {more}; the first {MOST_REPORTS} are explained, others with --at.")
@@ -294,20 +310,20 @@ def _by_shapley(
     )
 
 
-def _reports(scored: Sequence[Scored], student: Student) -> list[tuple[str, np.ndarray]]:
+def _reports(scored: Sequence[Scored], student: Student) -> list[Report]:
     """What is reported, each stretch of windows with one report in turn; the likeliest class where nothing is."""
     decider = student.decider
     if isinstance(decider, Detector):
-        said = [{"alarm"} if row.alarm else set() for row in scored]
-    elif isinstance(decider, Labeler):
+        return _alarms(scored, decider.history)
+    if isinstance(decider, Labeler):
         said = [set(filter(None, (row.reported or "").split("+"))) for row in scored]
     else:
         said = [{row.recognized} if row.recognized else set() for row in scored]
-    found: list[tuple[str, np.ndarray]] = []
+    found: list[Report] = []
     for what in dict.fromkeys(each for own in said for each in sorted(own)):
         on = np.array([what in own for own in said])
-        found += [(what, np.arange(begin, end)) for begin, end in zip(*runs_of(on))]
-    return sorted(found, key=lambda each: int(each[1][0]))
+        found += [Report(what, np.arange(begin, end), int(begin)) for begin, end in zip(*runs_of(on))]
+    return sorted(found, key=lambda each: int(each.places[0]))
 
 
 def _value_of(what: str, student: Student) -> Callable[[np.ndarray], np.ndarray]:

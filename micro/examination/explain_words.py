@@ -6,19 +6,20 @@ from collections.abc import Sequence
 
 from micro.detection.alarm_parts import Share
 from micro.examination.explain import Explained
-from micro.support.wording import counted
+from micro.support.wording import counted, listed
 
 
 def sentence_of(one: Explained, top: int = 3) -> str:
     """What one alarm, class or label came from."""
     where = ""
     if one.begin is not None and one.end is not None:
-        where = f" from {one.begin:.6g} s to {one.end:.6g} s"
+        where = f" from {one.begin:.6g} s to {one.end:.6g} s of the recording"
+    if one.reported:
+        where = f" reported at {listed([f'{at:.6g} s' for at in one.reported])},{where}"
     if one.what == "no alarm":
         begin = f"no alarm; the highest score, {one.score:.4g},{where}"
     else:
         begin = f"alarm{where}" if one.what == "alarm" else f"{one.what!r}{where}"
-        begin += f" ({one.reports} times, whose windows overlap)" if one.reports > 1 else ""
     parts = "; ".join(_part(share) for share in one.shares[:top])
     channels = ", ".join(f"{100 * share.share:.0f} % {share.channel}" for share in one.channels[:top])
     of = f" By channel: {channels}." if len(one.channels) > 1 else ""
@@ -55,7 +56,19 @@ def worst(explained: Sequence[Explained], most: int) -> list[Explained]:
 
 def summary(explained: Sequence[Explained]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """The heads and rows of a table with a row for each stretch; what none of them has, and what all are, is no column."""
-    heads = ("no.", "what", "times", "from s", "to s", "windows", "score", "of threshold", "mode", "mostly")
+    heads = (
+        "no.",
+        "what",
+        "times",
+        "reported at s",
+        "from s",
+        "to s",
+        "windows",
+        "score",
+        "of threshold",
+        "mode",
+        "mostly",
+    )
     several = len({one.what for one in explained}) > 1
     joined = any(one.reports > 1 for one in explained)
     channels = len({share.channel for one in explained for share in one.shares}) > 1
@@ -64,6 +77,7 @@ def summary(explained: Sequence[Explained]) -> tuple[tuple[str, ...], list[tuple
             str(one.number),
             one.what if several else "",
             str(one.reports) if joined else "",
+            f"{one.reported[0]:.6g}" if one.reported else "",
             "" if one.begin is None else f"{one.begin:.6g}",
             "" if one.end is None else f"{one.end:.6g}",
             f"{one.windows:,}",

@@ -22,8 +22,8 @@ from micro.runs.score_files import ToScore
 
 # What a healthy stretch is called where the config has no word for it.
 NORMAL = ("0", "normal", "healthy")
-
-
+# What a faulty stretch is called where nothing names the fault.
+FAULTY = "faulty"
 # Said of a run with [commissioning].
 LEARNS = (
     "The run has [commissioning]: each device learns a scaling and a threshold of its own, so that these figures are of the "
@@ -146,10 +146,11 @@ def _patterned(given: ToScore, labeling: Labeling, *, config_too: bool) -> dict[
     """
     data = given.config.data
     healthy = _healthy_word(given, labeling)
-    typed = [(pattern, healthy) for pattern in labeling.healthy] + [(pattern, "faulty") for pattern in labeling.faulty]
+    words = (*normal_words(given.config, labeling), *NORMAL)
+    typed = [(pattern, healthy) for pattern in labeling.healthy] + [(pattern, FAULTY) for pattern in labeling.faulty]
     own: list[tuple[str, str]] = []
     if isinstance(data, TableData) and config_too:
-        of_config = ((healthy, data.healthy_files), ("faulty", data.faulty_files), ("faulty", data.known_faults))
+        of_config = ((healthy, data.healthy_files), (FAULTY, data.faulty_files), (FAULTY, data.known_faults))
         own = [(pattern, label) for label, each in of_config for pattern in each if not _takes_all(pattern)]
     if isinstance(data, ClassesData) and config_too:
         own = [(pattern, label) for label, each in data.classes.items() for pattern in each]
@@ -158,19 +159,31 @@ def _patterned(given: ToScore, labeling: Labeling, *, config_too: bool) -> dict[
     for name, path in given.paths.items():
         for patterns in (typed, own):
             # What is typed also means the last parts of a path, wherever the config's folder is.
-            labels = {
-                label
+            matching = [
+                (pattern, label)
                 for pattern, label in patterns
                 if _matches(path, pattern, folder) or (patterns is typed and path.resolve().match(pattern))
-            }
+            ]
+            labels = {label for _, label in matching}
             if len(labels) > 1:
                 raise DataError(
                     f"{path} matches patterns of {' and of '.join(sorted(labels))}; a file can be one of them only"
                 )
             if labels:
-                found[name] = (Stretch(0.0, math.inf, labels.pop()),)
+                label = labels.pop()
+                named = any(_names_a_folder(pattern) for pattern, _ in matching)
+                named = named and label == FAULTY and not isinstance(data, ClassesData)
+                called = path.resolve().parent.name
+                # A fault is called as its folder is, where the pattern is one of folders.
+                label = called if named and not is_normal(called, words) else label
+                found[name] = (Stretch(0.0, math.inf, label),)
                 break
     return found
+
+
+def _names_a_folder(pattern: str) -> bool:
+    """Whether a pattern says in which folder files lie."""
+    return Path(pattern).parent.name not in ("", "..", "**")
 
 
 def _takes_all(pattern: str) -> bool:

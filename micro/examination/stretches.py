@@ -8,7 +8,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from micro.errors import DataError
-from micro.runs.score_files import Scored
+from micro.runs.scored import Scored
+
+
+@dataclass(frozen=True)
+class Report:
+    """One report of one thing: the `places` of its windows, (n,) int, and the window after which the device reports it, None
+    where nothing is reported."""
+
+    what: str
+    places: np.ndarray
+    raised: int | None = None
 
 
 @dataclass(frozen=True)
@@ -18,30 +28,36 @@ class Span:
     Attributes:
         number: Its place in the file, from 1.
         places: Of its windows, (n,) int.
-        reports: How often it begins in them.
+        raised: The windows after which the device reports it, one for each report that is joined here.
     """
 
     number: int
     what: str
     places: np.ndarray
-    reports: int = 1
+    raised: tuple[int, ...] = ()
+
+    @property
+    def reports(self) -> int:
+        """How many reports are joined in it."""
+        return max(1, len(self.raised))
 
 
-def spans_of(reports: Sequence[tuple[str, np.ndarray]], scored: Sequence[Scored]) -> list[Span]:
+def spans_of(reports: Sequence[Report], scored: Sequence[Scored]) -> list[Span]:
     """Reports in the order of their first windows; those of one thing whose windows overlap in time, or are shared, are one.
 
     Args:
-        reports: What is reported, and the places of its windows, in their order.
+        reports: In the order of their windows.
         scored: All windows of the file.
     """
     found: list[Span] = []
-    for what, places in reports:
+    for each in reports:
+        what, places, raised = each.what, each.places, () if each.raised is None else (each.raised,)
         n = next((n for n in range(len(found) - 1, -1, -1) if found[n].what == what), None)
         if n is not None and _overlap(scored[int(found[n].places[-1])], scored[int(places[0])]):
             one = found[n]
-            found[n] = Span(one.number, what, np.union1d(one.places, places), one.reports + 1)
+            found[n] = Span(one.number, what, np.union1d(one.places, places), one.raised + raised)
         else:
-            found.append(Span(len(found) + 1, what, places))
+            found.append(Span(len(found) + 1, what, places, raised))
     return found
 
 
@@ -75,3 +91,9 @@ def chosen(spans: Sequence[Span], scored: Sequence[Scored], file: str, at: float
 def ends_of_span(one: Span, scored: Sequence[Scored]) -> tuple[float | None, float | None]:
     """Where the first of its windows begins and the last ends, in seconds since the file's first row."""
     return scored[int(one.places[0])].begin, scored[int(one.places[-1])].end
+
+
+def reported_at(one: Span, scored: Sequence[Scored]) -> tuple[float, ...]:
+    """When the device reports it, in seconds since the file's first row: the ends of the windows that raised it."""
+    ends = (scored[place].end for place in one.raised)
+    return tuple(end for end in ends if end is not None)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import numpy as np
 
 from micro.examination.classes import ClassifierTest
-from micro.examination.examine import Examined
+from micro.examination.examine import Examined, recorded_as
 from micro.examination.words import grade_of, verdict_of
 from micro.runs.assessment.words import MEANINGS
 from micro.runs.report.confusion import confusion_of
 from micro.runs.report.over_time import Track, scores_over_time
 from micro.support.html import chart, drawing, page
 from micro.support.wording import duration
+
+# Alarms with a row each.
+MOST_ALARMS = 200
 
 
 def render_test(found: Examined) -> bytes:
@@ -30,6 +33,9 @@ def render_test(found: Examined) -> bytes:
         says=verdict_of(found),
         grade=grade,
         charts=[each for each in charts if each],
+        alarms=[each for each in found.detector.by_alarm if each.reported is not None] if found.detector else [],
+        most=MOST_ALARMS,
+        recorded_as=recorded_as,
         duration=duration,
         meaning_of_auc=MEANINGS["auc"],
     )
@@ -37,11 +43,7 @@ def render_test(found: Examined) -> bytes:
 
 def tracks_of(found: Examined) -> list[Track]:
     """A detector's windows as they are drawn, from the end of each."""
-    length = found.timing.window or 0.0
-    return [
-        Track(one.name, one.begins + length, one.scores, one.alarm, found.events.get(one.name, ()))
-        for one in found.watched
-    ]
+    return [Track(one.name, one.ends, one.scores, one.alarm, found.events.get(one.name, ())) for one in found.watched]
 
 
 def confusion_chart(test: ClassifierTest) -> dict[str, str]:

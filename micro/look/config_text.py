@@ -13,10 +13,10 @@ from micro.config import load_config
 from micro.config.files import TIMED
 from micro.datasets.enough import require_enough
 from micro.datasets.prepare import prepare
+from micro.datasets.shaft_speed import Speed
 from micro.detection.rates import alarms_by_design, counts_for
 from micro.detection.threshold import least_rate
 from micro.errors import MicroError
-from micro.look.speed import Speed
 from micro.look.still import MOTION, VIBRATION
 from micro.look.suggest import NAMED, Suggestion
 from micro.look.survey import Survey

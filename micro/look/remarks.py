@@ -10,12 +10,12 @@ from micro.datasets.channel_units import differing_units
 from micro.datasets.frozen import Frozen, doubts_about, frozen_in
 from micro.datasets.missing import SELDOM
 from micro.datasets.precision import Precision, joined
-from micro.look.speed import Speed, is_speed
+from micro.datasets.shaft_speed import Speed, is_speed, keys_of_modes
 from micro.look.still import limits_between
 from micro.look.surveyed import Surveyed
 from micro.support.patterns import matches_name
 from micro.support.toml_text import toml_of
-from micro.support.wording import counted, listed, percent
+from micro.support.wording import are, counted, listed, percent
 
 # What keeps a slow sensor in a fast file.
 OF_ITS_OWN = 'make it a [[sources]] of its own with rows = "filled" (docs/tables.md)'
@@ -31,7 +31,7 @@ def speeds(found: Sequence[Speed], columns: Sequence[str], rate: float, vibrates
     said = []
     for each in found:
         name = each.name
-        keys = [f"[modes] column = {name!r}{_edges(each)} for a threshold in each range of speed"]
+        keys = [f"{keys_of_modes(each)} for a threshold in each range of speed"]
         if rate / 2 >= LEAST_ORDERS * each.high / 60:
             low, high = each.bounds
             keys.append(
@@ -56,14 +56,6 @@ def speeds(found: Sequence[Speed], columns: Sequence[str], rate: float, vibrates
     return said
 
 
-def _edges(speed: Speed) -> str:
-    """The other keys of [modes] for a machine that is held at several speeds; nothing where there are not several."""
-    if not speed.edges:
-        return ""
-    off = "" if speed.off_below is None else f", off_below = {speed.off_below:g}"
-    return f', edges = [{", ".join(f"{edge:g}" for edge in speed.edges)}], too_few = "unknown"{off}'
-
-
 def standing(files: Sequence[Surveyed], columns: Sequence[str], a_second: float | None) -> list[str]:
     """A sentence where the machine probably stands still in parts of files: both levels, and the key that leaves these out.
 
@@ -84,6 +76,13 @@ def standing(files: Sequence[Surveyed], columns: Sequence[str], a_second: float 
         f"the machine probably stands still in a part of {len(parts)} of {counted(len(files), 'file')}, "
         f"{percent(still.share)} of {file.name}: the RMS of the samples without their mean, there and elsewhere, is {levels}"
     )
+    constant = [name for name, each in both if each.standing == 0]
+    if constant:
+        said += (
+            f"; {listed([repr(name) for name in constant])} {are(len(constant))} the same to the last digit there, which is a "
+            "machine that stands where the sensor is too coarse to show its own noise, or the logger writes no signal, and "
+            "else a sensor or logger that is frozen"
+        )
     limit = limits_between([still for _, still in found], channels, [name for name in used if name not in channels])
     if limit is None:
         return [f"{said}; no limit of detect.off_rms is between these levels in all files"]

@@ -11,10 +11,11 @@ from typing import Any
 from micro.config import Task
 from micro.datasets import cells as cell
 from micro.datasets.find import matches, placed
+from micro.datasets.shaft_speed import Speed
 from micro.look.given import NOTHING, ContradictionError, Given
 from micro.look.naming import FAULT, classes_of, is_faulty, is_healthy, names_a_fault
 from micro.look.remarks import speeds, standing
-from micro.look.speed import Speed, speeds_of
+from micro.look.speed import speeds_of
 from micro.look.still import VIBRATION
 from micro.look.survey import Survey
 from micro.look.windows import hop_of, window_of

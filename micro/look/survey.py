@@ -276,7 +276,7 @@ def _dialects(paths: Sequence[Path], given: Given) -> tuple[dict[Path, Dialect],
     reasons: dict[Path, str] = {}
     for path in paths:
         try:
-            head = dialect_of(path, given.written) if is_text(path) else head_of(path)
+            head = dialect_of(path, given.written) if is_text(path) else head_of(path, given.written)
             if head is not None:
                 dialects[path] = head
         except ContradictionError:

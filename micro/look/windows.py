@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 
-from micro.look.speed import Speed, speeds_of
+from micro.datasets.shaft_speed import Speed
+from micro.look.speed import speeds_of
 from micro.look.still import MOTION, VIBRATION, seconds_of
 from micro.look.survey import Survey
 from micro.look.surveyed import Surveyed

@@ -7,7 +7,7 @@ import io
 from collections.abc import Sequence
 
 from micro.config import probability_column, result_columns
-from micro.runs.score_files import Scored
+from micro.runs.scored import Scored
 
 # Significant digits of estimates in a table: an offset may be large beside what changes.
 NUMBER_DIGITS = 10

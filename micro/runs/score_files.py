@@ -27,83 +27,17 @@ from micro.datasets.views import Views
 from micro.detection.detector import Detector, Status, decide
 from micro.detection.estimator import Estimator, Estimators
 from micro.detection.recognizer import NO_CLASS, Recognizer, recognize
-from micro.detection.sensor import Fault
 from micro.errors import DataError, RunError
+from micro.runs.alarm_times import alarm_times
 from micro.runs.bearing_found import lines_of
 from micro.runs.dead_speed import dead_speed_notes
 from micro.runs.finished import read_run
-from micro.runs.label_scores import Label, window_labels
+from micro.runs.label_scores import window_labels
 from micro.runs.run_report import RunReport
+from micro.runs.scored import FAULT, NOT_JUDGED, Numbered, Scored, Scores
 from micro.runs.scored_reading import by_the_settings_of_a_run
 from micro.runs.student_scores import Student, load_student, scores_in_parts
 from micro.signal import AnyFrontEnd, Scaling
-
-FAULT = "sensor fault"
-# What is said of windows that a detector does not judge as the machine is off, or of no operating mode.
-NOT_JUDGED = {int(Fault.MACHINE_OFF): "machine off", int(Fault.UNKNOWN_MODE): "unknown mode"}
-
-
-@dataclass(frozen=True)
-class Numbered:
-    """One of several numbers of a window, with the ends of its interval; None where the sensor is at fault, as the firmware
-    sees it, and without an interval."""
-
-    name: str
-    number: float | None
-    low: float | None = None
-    high: float | None = None
-
-
-@dataclass(frozen=True)
-class Scored:
-    """One window: `row` is the row at which it begins in its file; a picture is a window of its own, without a time.
-
-    Attributes:
-        begin, end: From when and until when its samples were taken, in seconds from the file's first row; the firmware decides
-            at its end. None without a time.
-        score: In real units, a regression's number; None where the sensor is at fault, as the firmware sees it, and where there
-            are several numbers or labels.
-        above_threshold: Whether this window alone is above the threshold, a recognizer's the one of its class; None without a
-            score or a threshold.
-        alarm: Whether the detector is in alarm after it, as the firmware is: k of the last n windows of its file.
-        result: 'alarm' or 'ok', a classifier's likeliest class, the labels that are likelier than not, joined by '+', 'none'
-            where there are none, 'estimate', 'sensor fault', 'machine off', or of operating modes 'unknown mode'.
-        recognized: The class that the firmware's recognizer reports after it, '' where it reports none; None where the
-            firmware has no recognizer.
-        low, high: Ends of the interval around a regression's number.
-        numbers: Of a regression with several, else empty.
-        labels: Of several labels, else empty.
-        reported: The labels that the firmware reports after it, joined by '+', '' where it reports none; None where the
-            firmware has no labeler.
-        mode: Its operating mode, '' where it is of none; None of a run without modes.
-    """
-
-    file: str
-    row: int
-    begin: float | None
-    score: float | None
-    above_threshold: bool | None
-    alarm: bool | None
-    result: str
-    recognized: str | None = None
-    low: float | None = None
-    high: float | None = None
-    numbers: tuple[Numbered, ...] = ()
-    labels: tuple[Label, ...] = ()
-    reported: str | None = None
-    mode: str | None = None
-    end: float | None = None
-
-
-@dataclass(frozen=True)
-class Scores:
-    """Scored windows in their order; sentences on what of the files was left out or filled in; of a run with [bearing] each
-    file that is in alarm with its diagnosis; and the threshold if one decides on every window."""
-
-    windows: tuple[Scored, ...]
-    notes: tuple[str, ...]
-    diagnoses: tuple[tuple[str, str], ...] = ()
-    threshold: float | None = None
 
 
 def score(run_folder: str | Path, files: Sequence[str | Path], *, channel: str | None = None) -> list[Scored]:
@@ -127,7 +61,9 @@ def score_noted(run_folder: str | Path, files: Sequence[str | Path], *, channel:
     windows, notes = score_read(given)
     alarmed = tuple(dict.fromkeys(window.file for window in windows if window.alarm))
     about = (given.config.bearing, given.report.bearing, given.recordings, given.channels)
-    return Scores(windows, notes, lines_of(*about, alarmed), given.report.common_threshold)
+    detector = given.report.detector
+    times = () if detector is None else alarm_times(windows, detector.history)
+    return Scores(windows, notes, lines_of(*about, alarmed), given.report.common_threshold, times)
 
 
 def score_read(given: ToScore) -> tuple[tuple[Scored, ...], tuple[str, ...]]:
@@ -150,16 +86,6 @@ def score_read(given: ToScore) -> tuple[tuple[Scored, ...], tuple[str, ...]]:
     lasts = math.nan if rate is None else features.window / rate
     made = (window for name, stretches in by_file.items() for window in _windows(name, stretches, student, lasts))
     return tuple(made), given.notes
-
-
-def begins_in(windows: Sequence[Scored]) -> np.ndarray:
-    """Seconds at which windows begin, NaN without a time, (n,)."""
-    return np.array([np.nan if each.begin is None else each.begin for each in windows], float)
-
-
-def ends_of(windows: Sequence[Scored]) -> np.ndarray:
-    """Seconds at which windows end, NaN without a time, (n,)."""
-    return np.array([np.nan if each.end is None else each.end for each in windows], float)
 
 
 @dataclass(frozen=True)

@@ -8,24 +8,28 @@ from itertools import pairwise
 
 import numpy as np
 
+from micro.runs.alarm_times import begins_in, ends_of
 from micro.runs.report.over_time import Track, scores_over_time
-from micro.runs.score_files import Scored, begins_in, ends_of
+from micro.runs.scored import Scored, Scores
 from micro.support.html import drawing, page
 from micro.support.wording import counted
 
 # Stretches of a file with a row each; of more the file has one.
 MOST_STRETCHES = 20
+# Alarms with a row each.
+MOST_ALARMS = 200
 
 
-def render_scores(run: str, scored: Sequence[Scored], notes: Sequence[str], threshold: float | None) -> bytes:
+def render_scores(run: str, scores: Scores) -> bytes:
     """The page, whole in itself; the same scores give the same bytes."""
+    scored = scores.windows
     by_file: dict[str, list[Scored]] = {}
     for window in scored:
         by_file.setdefault(window.file, []).append(window)
     tracks = [_track(name, rows) for name, rows in by_file.items()]
     detects = any(window.alarm is not None for window in scored)
     with drawing():
-        drawn = scores_over_time(tracks, threshold if detects else None)
+        drawn = scores_over_time(tracks, scores.threshold if detects else None)
     rows = [
         (
             name,
@@ -45,7 +49,9 @@ def render_scores(run: str, scored: Sequence[Scored], notes: Sequence[str], thre
         run=run,
         says=_says(by_file, detects),
         timed=any(row[1] != "–" for row in rows),
-        notes=notes,
+        notes=scores.notes,
+        alarms=[each for each in scores.alarms if each.reported is not None],
+        most=MOST_ALARMS,
         rows=rows,
         detects=detects,
         charts=[drawn] if drawn else [],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from micro.runs.score_files import FAULT, NOT_JUDGED, Scored
+from micro.runs.scored import FAULT, NOT_JUDGED, Scored
 from micro.support.wording import counted, was
 
 REASONS = (FAULT, *NOT_JUDGED.values())

@@ -15,10 +15,11 @@ from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route
 
 from micro.firmware.boards import BOARDS
-from micro.runs.score_files import NOT_JUDGED
+from micro.runs.scored import NOT_JUDGED
 from micro.studio import access, jobs, live, recordings, runs, threshold
 from micro.studio.configs import with_setting
 from micro.studio.requests import Handler, answered, body_of
+from micro.studio.score_notes import alarms_of, notes_of
 from micro.studio.workspace import Workspace, checked_name, free_name
 
 # Bytes of a project that are sent at a time, and kept in memory while it is packed.
@@ -264,8 +265,12 @@ def _scores(space: Workspace) -> Handler:
         windows = threshold.scored_windows(jobs.printed(space, job, "out", whole=True)) if job.kind == "score" else []
         # Of many windows the first: all of them are in the job's output.
         name = job.about.split("/")[0]
-        limit = runs.threshold_of(runs.report_of(space, name)) if job.kind == "score" else None
-        return {"scores": windows[:MOST_SCORED], "windows": len(windows), "threshold": limit}
+        if job.kind != "score":
+            return {"scores": [], "windows": 0, "threshold": None, "notes": []}
+        report = runs.report_of(space, name)
+        limit = runs.threshold_of(report)
+        notes = [*notes_of(jobs.printed(space, job, "log", whole=True)), *alarms_of(report, windows)]
+        return {"scores": windows[:MOST_SCORED], "windows": len(windows), "threshold": limit, "notes": notes}
 
     async def handle(request: Request) -> Response:
         return JSONResponse(await run_in_threadpool(found, request.path_params["id"]))

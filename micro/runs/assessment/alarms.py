@@ -8,10 +8,11 @@ from statistics import median
 
 import numpy as np
 
+from micro.detection.alarm_parts import held, raised_at
+from micro.detection.alarm_times import AlarmTime, times_of
 from micro.detection.metrics import auc
 from micro.detection.rates import Rate, daily
 from micro.runs.assessment.intervals import interval
-from micro.support.masks import runs_of
 from micro.support.wording import duration
 
 HEALTHY, FAULTY, UNKNOWN = 0, 1, -1
@@ -28,12 +29,13 @@ class Stretch:
 
 @dataclass(frozen=True)
 class Watched:
-    """A file's windows in their order, (n,) each: seconds at which they begin, NaN of pictures; scores, NaN where the sensor is
-    at fault; whether one is above the threshold, and whether the detector is in alarm after it; 0 healthy, 1 faulty, -1 not
-    known."""
+    """A file's windows in their order, (n,) each: seconds at which they begin and end, NaN of pictures; scores, NaN where the
+    sensor is at fault; whether one is above the threshold, and whether the detector is in alarm after it; 0 healthy, 1 faulty,
+    -1 not known."""
 
     name: str
     begins: np.ndarray
+    ends: np.ndarray
     scores: np.ndarray
     above: np.ndarray
     alarm: np.ndarray
@@ -47,10 +49,7 @@ class Watched:
     @property
     def state(self) -> np.ndarray:
         """Whether the detector is in alarm, (n,) bool; a sensor fault leaves that as it was."""
-        state = self.alarm.copy()
-        for place in np.flatnonzero(~self.judged):
-            state[place] = place > 0 and state[place - 1]
-        return state
+        return held(self.alarm, self.judged)
 
 
 @dataclass(frozen=True)
@@ -104,13 +103,9 @@ class Event:
 
 
 @dataclass(frozen=True)
-class Alarm:
-    """One alarm, in seconds since the file's first row, from the end of the window that raised it; `end` is None where the file
-    ends in it. It is 'true' in an event, 'false' in a healthy stretch, else 'unknown'."""
+class Alarm(AlarmTime):
+    """One alarm, 'true' in an event, 'false' in a healthy stretch, else 'unknown'."""
 
-    file: str
-    start: float
-    end: float | None
     kind: str
 
 
@@ -260,7 +255,7 @@ def _reach(watched: Watched, event: Stretch, timing: Timing) -> tuple[int, int]:
     if timing.window is None:
         return 0, len(watched.begins)
     slack = 5e-7 * timing.window
-    first = int(np.searchsorted(watched.begins + timing.window, event.start + slack, side="right"))
+    first = int(np.searchsorted(watched.ends, event.start + slack, side="right"))
     past = int(np.searchsorted(watched.begins, event.end - slack, side="left"))
     return first, min(len(watched.begins), past + timing.history - 1)
 
@@ -268,7 +263,6 @@ def _reach(watched: Watched, event: Stretch, timing: Timing) -> tuple[int, int]:
 def _events(watched: Watched, events: Sequence[Stretch], timing: Timing) -> list[Event]:
     """The events of a file of which it has a window."""
     state, made = watched.state, []
-    ends = watched.begins + (timing.window or 0.0)
     for event in events:
         first, past = _reach(watched, event, timing)
         if first >= past:
@@ -280,7 +274,7 @@ def _events(watched: Watched, events: Sequence[Stretch], timing: Timing) -> list
             seen = slice(first, first + on[0] + 1)
             delay = float(judged_time(watched.begins[seen], watched.judged[seen], timing, event.start)[-1])
             # What is left of rounding is nothing.
-            left = float(ends[first + on[0]] - event.start) - delay
+            left = float(watched.ends[first + on[0]] - event.start) - delay
             unjudged = left if left > 1e-6 * timing.window else 0.0
         end = event.end if np.isfinite(event.end) else None
         made.append(Event(watched.name, event.label, event.start, end, bool(len(on)), delay, before, unjudged))
@@ -293,11 +287,11 @@ def _alarms(watched: Watched, events: Sequence[Stretch], timing: Timing) -> list
     in_event = np.zeros(len(state), bool)
     for event in events:
         in_event[slice(*_reach(watched, event, timing))] = True
-    ends = watched.begins + (timing.window or 0.0)
+    times = times_of(watched.name, watched.begins, watched.ends, state, watched.above & watched.judged, timing.history)
     made = []
-    for start, past in zip(*runs_of(state)):
+    for start, at in zip(raised_at(state).tolist(), times):
         kind = "true" if in_event[start] else "false" if watched.labels[start] == HEALTHY else "unknown"
-        made.append(Alarm(watched.name, float(ends[start]), float(ends[past]) if past < len(state) else None, kind))
+        made.append(Alarm(at.file, at.reported, at.cleared, at.begin, at.end, kind))
     return made
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,8 +52,9 @@ def sentences(report: RunReport, evaluation: Evaluation, data: Prepared) -> list
     found, timed = tracks(report, evaluation, data), seconds_of(data)
     if not found:
         return []
-    said = [_tested(found, folds=bool(report.folds))]
-    return [f"{each[0].upper()}{each[1:]}." for each in [*said, *_by_time(report, found, timed)]]
+    counted_once, copies = _without_copies(found, data.related.firsts)
+    said = [_tested(counted_once, copies, folds=bool(report.folds))]
+    return [f"{each[0].upper()}{each[1:]}." for each in [*said, *_by_time(report, counted_once, timed)]]
 
 
 def _by_time(report: RunReport, found: Sequence[Track], timed: tuple[float, float] | None) -> list[str]:
@@ -76,7 +77,16 @@ def _by_time(report: RunReport, found: Sequence[Track], timed: tuple[float, floa
     return said
 
 
-def _tested(found: Sequence[Track], *, folds: bool) -> str:
+def _without_copies(found: Sequence[Track], firsts: Mapping[str, str]) -> tuple[list[Track], int]:
+    """The tracks without those of recordings that hold the same as another one of them, and how many these are."""
+    kept: dict[str, Track] = {}
+    for each in found:
+        name, _, state = each.name.rpartition(" (")
+        kept.setdefault(f"{firsts.get(name, name)} ({state}", each)
+    return list(kept.values()), len(found) - len(kept)
+
+
+def _tested(found: Sequence[Track], copies: int, *, folds: bool) -> str:
     """What was tested, by the state of recordings."""
     said = []
     for state in ("healthy", "faulty", "unknown"):
@@ -86,14 +96,18 @@ def _tested(found: Sequence[Track], *, folds: bool) -> str:
                 sum(len(each.scores) for each in own), f"{'unlabeled' if state == 'unknown' else state} window"
             )
             said.append(f"{windows} of {counted(len(own), 'recording')}")
-    return f"{'the first fold was tested' if folds else 'tested'} on {' and '.join(said)}, of which the student learned none"
+    what = f"{'the first fold was tested' if folds else 'tested'} on {' and '.join(said)}, of which the student learned none"
+    if not copies:
+        return what
+    return f"{what}; {counted(copies, 'more recording')} {'holds' if copies == 1 else 'hold'} the same as one of them"
 
 
 def _watched(track: Track, window: float | None) -> Watched:
     """A track as alarms are counted; every window of the run's test has a score."""
     state = {"healthy": HEALTHY, "faulty": FAULTY}.get(_state(track), UNKNOWN)
     labels = np.full(len(track.scores), state)
-    return Watched(track.name, track.seconds - (window or 0.0), track.scores, track.alarm, track.alarm, labels)
+    begins = track.seconds - (window or 0.0)
+    return Watched(track.name, begins, track.seconds, track.scores, track.alarm, track.alarm, labels)
 
 
 def _state(track: Track) -> str:

@@ -119,7 +119,7 @@ async function score(name) {
   const end = await ended(job.id);
   one("try-state").replaceChildren(made("a", { href: `/jobs/${job.id}` }, job.command.slice(0, 100)));
   if (end.state !== "done") throw new Error(end.log.trim().split("\n").pop());
-  const { scores, threshold } = await get(`/api/jobs/${job.id}/scores`);
+  const { scores, threshold, notes } = await get(`/api/jobs/${job.id}/scores`);
   const series = new Map();
   const results = new Map();
   scores.forEach((window, n) => {
@@ -136,6 +136,8 @@ async function score(name) {
   const unit = scores.every((window) => window.end === null) ? "window" : "s";
   one("try-figures").replaceChildren(...drawn.map((each) => figureOf(each, threshold, unit)));
   one("try-says").textContent = `${scores.length} windows of ${results.size} files scored${series.size > drawn.length ? `; ${drawn.length} files are drawn` : ""}.`;
+  // What is doubtful about the files, and when alarms are reported, as the command says it.
+  one("try-notes").replaceChildren(...notes.map((note) => made("li", {}, note)));
   one("try-table").replaceChildren(made("table", {}, made("thead", {}, made("tr", {}, made("th", { scope: "col" }, "file"), made("th", { scope: "col" }, "windows by result"))),
     made("tbody", {}, ...[...results].map(([file, counts]) => made("tr", {}, made("th", { scope: "row" }, file), made("td", { class: "words" }, [...counts].map(([what, count]) => `${what} ${count}`).join(", ")))))));
 }
