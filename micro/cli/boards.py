@@ -138,8 +138,9 @@ def _fitting(found: Check) -> str:
     if program.counted is not None:
         said = f"{flash}, {ram}, the whole firmware as `keras-kd emulate` counted it"
     elif program.around is not None:
+        table = f"table of characters {program.table:,}, " if program.table else ""
         said = (
-            f"{flash}: the model with {runtime} {program.model_flash:,}, front end and last stage about "
+            f"{flash}: the model with {runtime} {program.model_flash:,}, {table}front end and last stage about "
             f"{program.around_flash:,}; {ram}: the model {program.model_ram:,}, samples, features and state around it "
             f"{program.around:,}"
         )
