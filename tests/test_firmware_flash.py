@@ -6,6 +6,7 @@ import importlib.util
 import json
 import random
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import emitted_c
@@ -39,7 +40,9 @@ def bench():
 
 
 def needs(core):
-    from_prefix = {"avr": "avr-", "rv32imc": "riscv64-unknown-elf-", "lx106": "xtensa-lx106-elf-"}
+    from_prefix = {"avr": "avr-", "lx106": "xtensa-lx106-elf-"}
+    if core.startswith("rv32"):
+        return shutil.which("riscv64-unknown-elf-gcc") is not None
     return shutil.which(f"{from_prefix.get(core, 'arm-none-eabi-')}gcc") is not None
 
 
@@ -61,6 +64,17 @@ def test_programs_that_the_fit_has_not_seen_are_predicted(core, bench, tmp_path)
         assert abs(copied - constants) <= max(64, 0.35 * constants) if core == "avr" else copied == 0 <= constants < 128
     assert max(off) < FAR
     assert sorted(off)[len(off) // 2] < CLOSE
+
+
+def test_tables_of_velocity_take_flash_as_compiled(bench, tmp_path):
+    """With the longest block: what each sample of it takes is told apart from the code."""
+    if not needs("m4f"):
+        pytest.skip("no compiler for m4f")
+    measured = replace(emitted_c.SEVERE, window=4096)
+    firmware = replace(emitted_c.detector(emitted_c.WHOLE, "reconstruction"), vibration=measured)
+    files = project_files(firmware, emitted_c.frames_of(firmware.front_end), "pump", "cmake", "static")
+    found, _ = bench.linked(emitted_c.written(files, tmp_path), "m4f")
+    assert flash_of(bench.parts(firmware), core_of("m4f")) == pytest.approx(found, rel=0.1)
 
 
 @pytest.mark.parametrize("name", emitted_c.texts())
@@ -94,6 +108,11 @@ def test_a_run_is_never_said_to_fit_flash_that_its_front_end_takes(rig_run, tmp_
         done = invoke("check", rig_run, "--flash", given)
         assert done.exit_code == code, done.output
         assert f"front end and last stage {'about ' if code == 0 else ''}{program.around_flash:,}" in done.stdout
+    # What comes on top is said where little is left for it.
+    for given, warns in ((program.flash + (6 << 10) - 1, True), (2 * program.flash + (6 << 10), False)):
+        done = invoke("check", rig_run, "--flash", given)
+        assert done.exit_code == 0
+        assert ("start-up code, self-test and drivers" in done.stdout) == warns
     # An AVR copies tables to RAM, where they count too.
     uno = place(model, board_of("uno"), "static", Use())
     assert uno.program.around == model.around.ram_avr + constants_of(model.around.parts, core_of("avr"))

@@ -204,11 +204,9 @@ def _fewest_inputs(task: Task) -> int:
 def _flash_left(task: Task) -> int | None:
     """Bytes of flash that the budget leaves a student."""
     limit, around = task.budget["flash"], around_in(task.folder(resolutions(task.config)[0]))
-    return (
-        limit
-        if limit is None or around is None
-        else max(1, limit - around.flash_on(limits_of(task.config.budget).core))
-    )
+    if limit is None or around is None:
+        return limit
+    return max(1, limit - around.flash_on(limits_of(task.config.budget).core))
 
 
 def _require_reachable(task: Task) -> None:
