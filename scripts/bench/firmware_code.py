@@ -35,7 +35,7 @@ from micro.firmware.project import project_files
 from micro.firmware.text_project import text_project_files
 from micro.runs.firmware import Firmware
 from micro.signal import Filter, FrontEnd, JoinedFrontEnd, Source
-from micro.targets.cores import core_of
+from micro.targets.cores import all_cores
 
 ROOT = Path(__file__).parents[2]
 OUT = ROOT / "micro" / "targets" / "firmware_code.json"
@@ -269,7 +269,7 @@ def main() -> None:
                 sizes = [flash for flash, _ in found]
                 off = errors(rows, sizes[: len(rows)])
                 tables[core] = {"flash": fitted(counted, sizes), "error": [round(min(off), 3), round(max(off), 3)]}
-                if core_of(core).constants_in_ram:
+                if next(each for each in all_cores().values() if core in (each.id, each.counted_as)).constants_in_ram:
                     tables[core]["constants"] = fitted(counted, [data for _, data in found])
                 middle = np.percentile(np.abs(off), [50, 90])
                 print(
