@@ -199,6 +199,37 @@ def test_what_is_measured_already_is_not_measured_again(peer_models, monkeypatch
         assert time_report(model, budget).operators
 
 
+def test_a_budget_leaves_the_arena_what_its_ram_or_the_boards_is_beyond_the_firmware():
+    import keras
+
+    from micro.config import BudgetConfig
+    from micro.program.size import Around
+    from micro.runs.budgets import arena_left
+    from micro.targets.boards import board_of
+
+    student = keras.Sequential([keras.Input((30,)), keras.layers.Dense(10)])
+    left = {
+        (ram, board): arena_left(BudgetConfig(ram=ram, board=board, runtime="tflm"), Around(1000, 990), student)
+        for ram in (None, "16KiB", "1KiB")
+        for board in (None, "microbit")
+    }
+    assert left[None, None] is None
+    assert left[None, "microbit"] == board_of("microbit").ram - 1040
+    assert left["16KiB", "microbit"] == left["16KiB", None] == 16384 - 1040
+    assert left["1KiB", None] == 1
+    assert arena_left(BudgetConfig(board="microbit"), Around(1000, 990), student) is None
+
+
+def test_a_runtime_that_a_board_has_not_is_not_recommended(peer_models):
+    from micro.config import BudgetConfig
+    from micro.program.size import Model
+    from micro.runs.budgets import exceeded
+
+    (said,) = exceeded(BudgetConfig(board="uno", runtime="tflm"), Model.read(peer_models / "ae.tflite"))
+    assert "TFLite Micro does not run on" in said
+    assert said.endswith("budget.runtime = 'static' judges it with static C")
+
+
 def test_what_nobody_measured_is_refused_and_not_guessed(peer_models):
     (said,) = micro.check(peer_models / "ae.tflite", core="m0plus", latency="1s@64MHz", runtime="tflm").broken
     assert said.startswith("latency: cannot be judged on Cortex-M0+ at 64 MHz: no published time")

@@ -4,6 +4,7 @@ import importlib
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import emitted_c
 import numpy as np
 import pytest
 from configs import BASES, base
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 import micro
 from micro.cli.scale_output import print_search
-from micro.config import parse_config
+from micro.config import BudgetConfig, parse_config
 from micro.explore import synthetic_anomalies
 from micro.explore.holdout import kept_back
 from micro.explore.page import render_search, tally
@@ -22,7 +23,8 @@ from micro.explore.space import propose, resolutions, smallest, widest
 from micro.explore.study import Candidate, budget_used
 from micro.explore.task import Task
 from micro.explore.trial import Costs, costs_of, is_weak, over
-from micro.program.size import Model
+from micro.program.size import Around, Model
+from micro.runs.budgets import exceeded
 from micro.runs.compression import untrained, written
 from micro.runs.train import build_model
 from micro.tflite.footprint import measure
@@ -168,8 +170,19 @@ def test_an_untrained_candidate_costs_what_it_will_when_trained(family, scales):
     assert guessed.ram_bytes == trained.ram_bytes
     made = written(student, config, x, None)
     for limit in (trained.ram_bytes, trained.ram_bytes - 1, trained.arena_bytes_32bit):
-        fits = over(costs_of(Model.read(made), "tflm"), {"flash": None, "ram": limit, "macs": None}) <= 0
+        fits = over(costs_of(Model.read(made), "tflm", config.budget), {"flash": None, "ram": limit, "macs": None}) <= 0
         assert fits == micro.check(made, ram=limit, runtime="tflm").fits
+
+
+@pytest.mark.parametrize("target", [{"core": "m0"}, {"board": "uno"}, {"board": "microbit"}, {}])
+def test_a_search_counts_for_the_core_of_the_budget_as_its_chosen_run_will(target):
+    """Of a Cortex-M0 front ends take twice the flash of a Cortex-M4F's, and more than a budget for this."""
+    model = replace(Model.read(emitted_c.dense_model((8,), 8)), around=Around(900, 880, {"float32": 1, "features": 8}))
+    costs = costs_of(model, "static", BudgetConfig(**target))
+    assert exceeded(BudgetConfig(flash=str(costs.flash), ram=str(costs.ram), **target), model) == ()
+    for less in ({"flash": str(costs.flash - 1)}, {"ram": str(costs.ram - 1)}):
+        (says,) = exceeded(BudgetConfig(**({"flash": "1MiB", "ram": "1MiB"} | less), **target), model)
+        assert "1 over" in says
 
 
 def test_students_of_fewer_loads_train_for_as_many_steps():

@@ -19,7 +19,7 @@ from support import invoke
 from micro.cli.watch import header, watching
 from micro.cli.watch_fleet import fleet_view, machine_in_words, watching_fleet
 from micro.cli.watch_search import candidate_in_words, search_view, watching_search
-from micro.explore.search_lines import Told
+from micro.explore.search_lines import Told, fraction_of
 from micro.explore.study import Candidate
 from micro.fleet.following import Followed, progress_file
 from micro.fleet.results import AssetResult
@@ -197,6 +197,11 @@ def test_nobody_is_told_and_nothing_is_read_where_nobody_watches(tmp_path):
 
 
 DONE = Candidate(3, "done", {"bands": 8, "teacher_share": 0.4}, {"flash": 2048, "ram": 900, "macs": 1500}, (0.8,), 0.9)
+
+
+@pytest.mark.parametrize(("trained", "percent"), [(0, 0.1), (2, 0.475), (4, 0.85), (9, 0.85)])
+def test_a_search_that_goes_on_with_fewer_trials_is_not_more_than_done(trained, percent):
+    assert fraction_of(trained, 4) == pytest.approx(percent)
 
 
 def test_a_search_tells_of_the_best_so_far_and_of_the_time_left():

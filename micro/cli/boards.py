@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from micro.targets.cores import Runtime
 
 STUDENT = "student_int8.tflite"
+# Bytes of flash that start-up code, self-test and the application take besides in projects for bare Cortex-M: 1.3 to 6.8 KB in
+# twelve of tests/emitted_c.py.
+ON_TOP = 6 << 10
 
 
 @click.command(short_help="Show where a model fits, and how fast")
@@ -138,14 +141,22 @@ def _fitting(found: Check) -> str:
     if program.counted is not None:
         said = f"{flash}, {ram}, the whole firmware as `keras-kd emulate` counted it"
     elif program.around is not None:
+        table = f"table of characters {program.table:,}, " if program.table else ""
         said = (
-            f"{flash}: the model with {runtime} {program.model_flash:,}, front end and last stage about "
+            f"{flash}: the model with {runtime} {program.model_flash:,}, {table}front end and last stage about "
             f"{program.around_flash:,}; {ram}: the model {program.model_ram:,}, samples, features and state around it "
             f"{program.around:,}"
         )
     else:
         said = f"{flash}, {ram} with {runtime}, the model's alone"
     lines = [f"fits: {said}"]
+    if program.around is not None and program.counted is None and found.flash is not None:
+        left = found.flash - program.flash
+        if left < max(ON_TOP, program.flash // 5):
+            lines.append(
+                f"{left:,} bytes of flash are left for start-up code, self-test and drivers, often {ON_TOP >> 10} KiB, and the "
+                "estimate may be a fifth too low; `keras-kd emulate RUN` counts the whole program."
+            )
     if found.milliseconds is not None:
         low, likely, high = found.milliseconds
         energy = "" if found.microjoules is None else f", {found.microjoules:,.3g} uJ"

@@ -20,14 +20,13 @@ from micro.explore.selection import TIE, finals
 from micro.explore.space import given, require_searchable, resolutions, smallest, widest
 from micro.explore.study import OWN, Budget, Candidate, Study, budget_used, require_optuna
 from micro.explore.task import TRIAL, Task, around_in, prepare, value
-from micro.program.budget import CORE
+from micro.runs.budgets import limits_of
 from micro.runs.folder import check_claim, claim_folder, starting
 from micro.runs.lock import holding, settled
 from micro.support.files import json_bytes, write_bytes
 from micro.support.progress import Progress
 from micro.support.wording import counted
 from micro.support.workers import cluster, require_ray, run_all
-from micro.targets.cores import core_of
 from micro.tflite.cost import parse_bytes, parse_count
 
 # Candidates drawn together: a batch sees all earlier batches and nothing of itself, so that results do not depend on the number
@@ -205,7 +204,9 @@ def _fewest_inputs(task: Task) -> int:
 def _flash_left(task: Task) -> int | None:
     """Bytes of flash that the budget leaves a student."""
     limit, around = task.budget["flash"], around_in(task.folder(resolutions(task.config)[0]))
-    return limit if limit is None or around is None else max(1, limit - around.flash_on(core_of(CORE)))
+    if limit is None or around is None:
+        return limit
+    return max(1, limit - around.flash_on(limits_of(task.config.budget).core))
 
 
 def _require_reachable(task: Task) -> None:

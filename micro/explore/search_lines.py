@@ -37,7 +37,7 @@ class SearchLine:
 
 def fraction_of(trained: int, trials: int) -> float:
     """How much of a search is done, 0 to 1, once candidates are tried; the rest of it is for the finalists."""
-    return 0.1 + 0.75 * trained / trials
+    return 0.1 + 0.75 * min(1.0, trained / trials)  # more have been where a search goes on with fewer trials
 
 
 # Called with each line.

@@ -13,13 +13,14 @@ import numpy as np
 import tensorflow as tf
 
 import keras_kd
-from micro.config import Config, QuantizeStage, Task, parse_config
+from micro.config import BudgetConfig, Config, QuantizeStage, Task, parse_config
 from micro.errors import ConversionError
 from micro.explore.scores import score_int8, score_keras
 from micro.explore.task import around_in
-from micro.program.size import Around, Model, program_of
+from micro.program.budget import program_within
+from micro.program.size import Around, Model
 from micro.quantize.aware import quantize_aware
-from micro.runs.budgets import arena_left, exceeded
+from micro.runs.budgets import arena_left, exceeded, limits_of
 from micro.runs.compression import TrainingData, Written, apply, untrained, written
 from micro.runs.estimator_teacher import (
     known_estimators,
@@ -71,7 +72,7 @@ def try_candidate(
     student = build_model(parsed.student, data.x.shape[1:], data.outputs, "student")
     smallest = _as_written(student, parsed, data)
     bounds = replace(Model.read(smallest), around=data.around)
-    costs = costs_of(bounds, runtime)
+    costs = costs_of(bounds, runtime, parsed.budget)
     result: dict[str, Any] = {"state": "infeasible", "costs": asdict(costs)}
     if over(costs, budget) > 0 or not learn or _late(bounds, parsed, runtime):
         return result
@@ -82,7 +83,7 @@ def try_candidate(
     made = written(_compressed(student, parsed, data, seed), parsed, data.calibration, _arena(parsed, data, student))
     score = score_int8(made, data.judged_x, data.judged_y, data.task)
     measured = replace(Model.read(made), around=data.around)
-    costs = costs_of(measured, runtime)
+    costs = costs_of(measured, runtime, parsed.budget)
     keras.backend.clear_session()
     state = "infeasible" if over(costs, budget) > 0 or _late(measured, parsed, runtime) else "done"
     return {**result, "state": state, "costs": asdict(costs), **asdict(score), "error": made.plain.error}
@@ -233,16 +234,19 @@ def _arena(config: Config, data: SearchData, student: keras.Model) -> int | None
     return arena_left(config.budget, data.around, student)
 
 
-def costs_of(model: Model, runtime: Runtime) -> Costs:
+def costs_of(model: Model, runtime: Runtime, budget: BudgetConfig) -> Costs:
     """What a student takes with a runtime, flash and RAM of the whole program, as `check` compares them.
 
+    Args:
+        budget: The config's own, whose board or core it is.
+
     Raises:
-        ConversionError: For an operator that static C does not have.
+        ConversionError: For an operator that static C does not have, or a core on which TFLite Micro does not run.
     """
     try:
-        program = program_of(model, runtime)
+        program = program_within(model, replace(limits_of(budget), runtime=runtime))
     except ConversionError as error:
-        raise ConversionError(f"search with runtime 'static': {error}") from None
+        raise ConversionError(f"search with runtime {runtime!r}: {error}") from None
     return Costs(program.flash, program.ram, model.graph.macs)
 
 

@@ -11,7 +11,7 @@ import micro.tflite.footprint as footprints
 from micro.aot import StaticSize, static_size
 from micro.aot.decode import unpacked
 from micro.errors import ConversionError
-from micro.targets.cores import Core, Runtime, core_of, static_c
+from micro.targets.cores import Core, Runtime, all_cores, core_of, static_c
 from micro.targets.firmware_code import constants_of, flash_of
 from micro.targets.work import Work
 from micro.tflite.code_size import code_with
@@ -41,21 +41,30 @@ class Around:
         ram: Bytes of samples, features, work buffers and state on a core of 32 bits.
         ram_avr: The same on an AVR, with smaller pointers and no padding.
         parts: Parts of front end and last stage, as `micro.emission.flash.parts_of` counts them.
+        table: Bytes of a table of characters, which is constant; 0 where no text is predicted.
         counted: Flash and RAM of the whole program, by the core that `keras-kd emulate` counted them on.
     """
 
     ram: int
     ram_avr: int
     parts: Mapping[str, float] = field(default_factory=dict)
+    table: int = 0
     counted: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
     def ram_on(self, core: Core) -> int:
-        """Bytes of RAM on a core."""
-        return (self.ram_avr if core.id == "avr" else self.ram) + constants_of(self.parts, core)
+        """Bytes of RAM on a core, with constants where compilers copy them there."""
+        constants = constants_of(self.parts, core) + (self.table if core.constants_in_ram else 0)
+        return (self.ram_avr if core.id == "avr" else self.ram) + constants
 
     def flash_on(self, core: Core) -> int:
-        """Bytes of flash on a core, estimated."""
+        """Bytes of flash on a core, estimated, without the table of characters."""
         return flash_of(self.parts, core)
+
+    def counted_on(self, core: Core) -> tuple[int, int] | None:
+        """Flash and RAM of the whole program where they were counted on this core, or on one that runs the same code."""
+        like = all_cores().get(core.counted_as or "")
+        same = like.id if like is not None and like.fpu == core.fpu else core.id
+        return self.counted.get(core.id) or self.counted.get(same)
 
 
 @dataclass(frozen=True)
@@ -76,6 +85,7 @@ class Program:
         stood_for: The kernels that the core has, where those of `kernels` are counted in their place; '' elsewhere.
         around: RAM of what the firmware holds around the model; None of a model alone.
         around_flash: Flash of front end and last stage, estimated; None of a model alone.
+        table: Flash of a table of characters; 0 where there is none.
         counted: Flash and RAM of the whole program, with the stack, as `keras-kd emulate` counted them; None elsewhere.
     """
 
@@ -90,6 +100,7 @@ class Program:
     stood_for: str = ""
     around: int | None = None
     around_flash: int | None = None
+    table: int = 0
     counted: tuple[int, int] | None = None
 
     @property
@@ -105,7 +116,7 @@ class Program:
     @property
     def flash(self) -> int:
         """Bytes of flash: of the whole program where they were counted, else of the model and of what is around it."""
-        return self.model_flash + (self.around_flash or 0) if self.counted is None else self.counted[0]
+        return self.model_flash + (self.around_flash or 0) + self.table if self.counted is None else self.counted[0]
 
     @property
     def ram(self) -> int:
@@ -185,6 +196,7 @@ def program_of(model: Model, runtime: Runtime, core: Core | None = None, kernels
     on = core or core_of(DENSE)
     around = None if model.around is None else model.around.ram_on(on)
     around_flash = None if model.around is None else model.around.flash_on(on)
+    table = 0 if model.around is None else model.around.table
     ends = (*model.graph.inputs, *model.graph.outputs)
     buffers = sum(bytes_of(model.graph.tensors[index]) for index in ends)
     if runtime == "static":
@@ -200,7 +212,8 @@ def program_of(model: Model, runtime: Runtime, core: Core | None = None, kernels
             on.constants_in_ram,
             around=around,
             around_flash=around_flash,
-            counted=None if model.around is None else model.around.counted.get(on.counted_as or on.id),
+            table=table,
+            counted=None if model.around is None else model.around.counted_on(on),
         )
     if on.tflm_kernels == "none":
         raise ConversionError(f"TFLite Micro does not run on {on.title}")
@@ -213,7 +226,7 @@ def program_of(model: Model, runtime: Runtime, core: Core | None = None, kernels
     # The arena holds inputs and outputs, and firmware copies them.
     copies = 0 if around is None else buffers
     sizes = chosen, code, model.footprint.model_bytes, arena, copies
-    return Program("tflm", *sizes, stood_for=stood_for, around=around, around_flash=around_flash)
+    return Program("tflm", *sizes, stood_for=stood_for, around=around, around_flash=around_flash, table=table)
 
 
 def static_code(works: tuple[Work, ...], core: Core) -> int:

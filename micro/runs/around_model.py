@@ -24,7 +24,9 @@ def around_of(report: RunReport, config: Config) -> Around | None:
     """What the firmware of a run holds around its model; None of a run without firmware, such as of an int16 student."""
     counted = {each.core: (each.flash, each.ram) for each in report.emulated}
     if (predictor := report.predictor) is not None:
-        return replace(around_text(predictor.form, predictor.length, predictor.longest), counted=counted)
+        return replace(
+            around_text(predictor.form, predictor.length, predictor.longest, predictor.table_bytes), counted=counted
+        )
     decider = report.detector or report.recognizer or report.labeler or report.estimator
     if decider is None or report.features is None:
         return None
@@ -51,10 +53,10 @@ def around_stage(
     return Around(ram_around(*given, WIDE), ram_around(*given, AVR), parts)
 
 
-def around_text(form: str, length: int, longest: int) -> Around:
-    """The same of firmware that predicts text, of whose table of characters flash is counted apart."""
+def around_text(form: str, length: int, longest: int, table: int) -> Around:
+    """The same of firmware that predicts text, with the bytes of its table of characters."""
     wide, narrow = (ram_of_predictor(form, length, longest, core) for core in (WIDE, AVR))
-    return Around(wide, narrow, {f"predictor {form}": 1})
+    return Around(wide, narrow, {f"predictor {form}": 1}, table)
 
 
 def _measured(report: RunReport, config: Config, decider: Decider) -> tuple[Vibration | None, BearingMonitor | None]:

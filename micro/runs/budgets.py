@@ -1,4 +1,4 @@
-"""What of a budget is exceeded, by a model and by what it needs beside it."""
+"""What of a config's budget is exceeded, by a model and what is around it, and what it leaves the model."""
 
 from __future__ import annotations
 
@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING
 
 from micro.config import BudgetConfig
 from micro.errors import ConversionError
-from micro.program.budget import budget_of, compare
+from micro.program.budget import Budget, budget_of, compare
 from micro.program.size import Around, Model
-from micro.tflite.cost import parse_bytes
 
 if TYPE_CHECKING:
     import keras
 
 
 def arena_left(budget: BudgetConfig, around: Around | None, student: keras.Model) -> int | None:
-    """Bytes of RAM that a budget leaves TFLite Micro's arena, in which each scale of a layer takes room, 1 at the least.
+    """Bytes of RAM that a budget or its board leaves TFLite Micro's arena, where each scale takes room; 1 at the least.
 
     None where nothing limits it, and of static C, which keeps scales in flash.
 
@@ -25,24 +24,27 @@ def arena_left(budget: BudgetConfig, around: Around | None, student: keras.Model
         around: What the firmware will hold around the model; it copies the model's int8 inputs and outputs as well.
         student: Of one input and one output.
     """
-    if budget.ram is None or budget.runtime != "tflm":
+    ram = limits_of(budget).ram
+    if ram is None or budget.runtime != "tflm":
         return None
     copies = prod(student.input_shape[1:]) + prod(student.output_shape[1:])
-    return max(1, parse_bytes(budget.ram, "budget.ram") - (0 if around is None else around.ram + copies))
+    return max(1, ram - (0 if around is None else around.ram + copies))
 
 
-def exceeded(budget: BudgetConfig, model: Model, table: int = 0) -> tuple[str, ...]:
-    """One sentence for each part of a budget that is exceeded; none where all fits or nothing is limited.
+def limits_of(budget: BudgetConfig) -> Budget:
+    """A config's budget in numbers: a board's flash and RAM are limits where none are given."""
+    given = budget.flash, budget.ram, budget.latency, budget.energy, budget.board, budget.core
+    limits = budget_of(*given, within="budget.")
+    return replace(limits, runtime=budget.runtime)
 
-    Args:
-        table: Bytes of the table of characters, which takes flash besides the model; 0 where there is none.
-    """
+
+def exceeded(budget: BudgetConfig, model: Model) -> tuple[str, ...]:
+    """One sentence for each part of a budget that is exceeded; none where all fits or nothing is limited."""
     if not budget.given:
         return ()
-    limits = budget_of(
-        budget.flash, budget.ram, budget.latency, budget.energy, budget.board, budget.core, within="budget."
-    )
     try:
-        return compare(model, replace(limits, runtime=budget.runtime, table=table)).broken
+        return compare(model, limits_of(budget)).broken
     except ConversionError as error:
+        if budget.runtime == "tflm":
+            return (f"runtime: {error}; budget.runtime = 'static' judges it with static C",)
         return (f"runtime: the budget is for static C: {error}; budget.runtime = 'tflm' judges it with TFLite Micro",)

@@ -182,14 +182,12 @@ def require_budget(
     calibration: np.ndarray,
     front_end: AnyFrontEnd,
     around: Around | None,
-    table: int = 0,
 ) -> None:
     """Refuse a budget that the student cannot meet whatever it learns, before it learns anything.
 
     Args:
         front_end: Of the student, which says what a hop is.
         around: What the firmware will hold around the model.
-        table: Bytes of a table of characters in flash besides the model.
 
     Raises:
         RunError: Names the smallest reachable.
@@ -207,8 +205,8 @@ def require_budget(
     judged: TfliteLike = smallest
     if config.firmware.streaming and isinstance(front_end, FrontEnd):
         judged = streamed_student(smallest, front_end)
-    if broken := exceeded(budget, dataclasses.replace(Model.read(judged), around=around), table):
-        narrower = ", a smaller student.embedding" if table else ""
+    if broken := exceeded(budget, dataclasses.replace(Model.read(judged), around=around)):
+        narrower = ", a smaller student.embedding" if around is not None and around.table else ""
         raise RunError(
             f"budget: cannot be met, the smallest that this config can reach: {'; '.join(broken)}. "
             f"Smaller: fewer or narrower layers in student.sizes{narrower}, or a stage 'shrink'"
@@ -222,13 +220,16 @@ def _scales(
         return stage.weights
     if _clustered(config):
         return "per_tensor"
-    return "auto" if arena is None else choose_weights(model, calibration, arena, activations=stage.activations)
+    return "auto" if arena is None else _within(model, calibration, arena, stage.activations)
 
 
-def _within(model: keras.Model, calibration: np.ndarray, arena: int) -> Granularity | dict[str, Granularity]:
-    """Scales within a budget that a student may not meet yet, before a later stage has made it smaller."""
+def _within(
+    model: keras.Model, calibration: np.ndarray, arena: int, activations: Activations = "int8"
+) -> Granularity | dict[str, Granularity]:
+    """Scales within a budget that a student may not meet: not yet, before a later stage has made it smaller, or with kernels
+    that the budget's board does without. The report judges it."""
     try:
-        return choose_weights(model, calibration, arena)
+        return choose_weights(model, calibration, arena, activations=activations)
     except ValueError:
         return "per_tensor"
 

@@ -14,6 +14,7 @@ from micro.detection.threshold import Threshold
 from micro.program.size import Around
 from micro.runs.around_model import around_stage, around_text
 from micro.runs.firmware_files import chip_commissioning, detector_settings, in_counts
+from micro.runs.text_models import EMBEDDING
 from micro.signal import FrontEnd
 
 # Stands for what training and calibration have yet to find, none of which changes how much RAM is taken.
@@ -25,7 +26,8 @@ def planned_around(config: Config, data: Prepared) -> Around | None:
     if any(isinstance(stage, QuantizeStage) and stage.activations == "int16" for stage in config.compress):
         return None
     if (text := data.text) is not None:
-        return around_text(text.form, text.student.length, text.longest)
+        table = text.vocabulary.size * (config.student.embedding or EMBEDDING)
+        return around_text(text.form, text.student.length, text.longest, table)
     decider = _stage(config, data)
     commissioning = chip_commissioning(config, data, decider) if isinstance(decider, Detector) else None
     vibration = None

@@ -293,13 +293,12 @@ def _conversion(converted: Converted) -> Conversion:
 
 
 def _budget(config: Config, model: Model, report: RunReport) -> BudgetReport | None:
-    """The budget and what exceeds it; None where there is none. What the firmware holds around the model takes RAM as well, and
-    of text the table of characters takes flash."""
+    """The budget and what exceeds it; None where there is none. What the firmware holds around the model takes flash and RAM
+    as well."""
     budget = config.budget
     if not budget.given:
         return None
-    table = 0 if report.predictor is None else report.predictor.table_bytes
-    broken = exceeded(budget, replace(model, around=around_of(report, config)), table)
+    broken = exceeded(budget, replace(model, around=around_of(report, config)))
     return BudgetReport(**budget.model_dump(), fits=not broken, broken=broken)
 
 

@@ -173,17 +173,16 @@ def check_models(config: Config, data: Prepared, calibration: np.ndarray) -> Non
         recipe = recipe_of(each, *models, steps_of(config, len(data.train)))
         if data.unlabeled is not None:
             require_no_labels(recipe)
-    table = 0
     if data.text is not None:
         embedding, rest = split(models[1], config.student)
-        models, calibration, table = (models[0], rest), embedding(calibration), embedding.table.size
+        models, calibration = (models[0], rest), embedding(calibration)
     if any(stage.stage in ("prune", "cluster") for stage in config.compress):
         prunable_kernels(models[1])
     for stage in config.compress:
         if stage.stage == "shrink":
             plan_shrink(models[1], stage.rate)
     require_streaming(models[1], config, data.features, calibration)
-    require_budget(models[1], config, calibration, data.features, planned_around(config, data), table)
+    require_budget(models[1], config, calibration, data.features, planned_around(config, data))
     check_teacher(config, data)
 
 

@@ -39,7 +39,8 @@ def _sum(table: Mapping[str, float], parts: Mapping[str, float]) -> int:
 def _table(core: Core) -> Mapping[str, Any]:
     counted = core.counted_as or ("m4f" if core.fpu else "m0")
     # Floating point without an FPU takes the compiler's library.
-    return _tables()["m0" if counted == "m4f" and not core.fpu else counted]
+    like = "m0" if counted == "m4f" and not core.fpu else counted
+    return _tables()[core.id if core.id in _tables() else like]
 
 
 @cache

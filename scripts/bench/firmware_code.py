@@ -63,6 +63,9 @@ BESIDES = (
 )
 FLAGS = ("-std=c99", "-ffp-contract=off", "-ffunction-sections", "-fdata-sections", "-w", "-Isrc", "-c")
 FIFTHS, LITTLE = 5, 64.0
+# Bytes of parts that are not fitted: blocks of velocity all have one size here, which would not tell their tables apart from
+# the code. Programs with blocks of 1,024 and 4,096 samples showed these, on m0, m4f and avr.
+KNOWN = {"velocity points": 2.25}
 
 
 def made(rng: random.Random, kinds: Any) -> Firmware:
@@ -212,14 +215,16 @@ def _sizes(prefix: str, program: Path) -> list[tuple[str, str]]:
 
 def fitted(rows: list[Mapping[str, float]], sizes: list[int]) -> dict[str, float]:
     """Bytes of each part, none below zero, by least squares of relative errors, of little ones less."""
-    names = sorted({name for row in rows for name in row})
+    names = sorted({name for row in rows for name in row} - set(KNOWN))
     matrix = np.array([[row.get(name, 0) for name in names] for row in rows], float)
     weights = 1 / np.maximum(sizes, LITTLE)
-    found, _ = nnls(matrix * weights[:, None], np.array(sizes) * weights, maxiter=100 * len(names))
-    return {name: round(float(value), 2) for name, value in zip(names, found)}
+    others = np.array(sizes) - [predicted(KNOWN, row) for row in rows]
+    found, _ = nnls(matrix * weights[:, None], others * weights, maxiter=100 * len(names))
+    return {**KNOWN, **{name: round(float(value), 2) for name, value in zip(names, found)}}
 
 
 def predicted(table: Mapping[str, float], row: Mapping[str, float]) -> float:
+    """Bytes of parts by a table of sizes."""
     return sum(table.get(name, 0.0) * count for name, count in row.items())
 
 
@@ -264,7 +269,7 @@ def main() -> None:
                 sizes = [flash for flash, _ in found]
                 off = errors(rows, sizes[: len(rows)])
                 tables[core] = {"flash": fitted(counted, sizes), "error": [round(min(off), 3), round(max(off), 3)]}
-                if any(each.constants_in_ram for each in all_cores().values() if each.counted_as == core):
+                if next(each for each in all_cores().values() if core in (each.id, each.counted_as)).constants_in_ram:
                     tables[core]["constants"] = fitted(counted, [data for _, data in found])
                 middle = np.percentile(np.abs(off), [50, 90])
                 print(
