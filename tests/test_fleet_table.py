@@ -10,11 +10,13 @@ import pytest
 from configs import rig, toml
 from hypothesis import given
 from hypothesis import strategies as st
-from reports import FOOTPRINT, report_with
+from support import invoke
 
 import micro
+from micro.config import BudgetConfig
 from micro.fleet import AssetResult, Fleet, load_fleet
 from micro.fleet.results import table_csv
+from micro.runs.finished import read_run
 from micro.support.workers import Outcome
 
 
@@ -32,10 +34,19 @@ def test_columns_of_the_table_keep_their_places(order, first_failed):
     assert alone[: start + 3] == header[: start + 3]
 
 
-def test_ram_in_the_table_is_what_the_budget_is_compared_with():
+@pytest.mark.parametrize("budget", [{}, {"runtime": "tflm"}, {"board": "bluepill"}], ids=str)
+def test_sizes_in_the_table_are_what_the_budget_is_compared_with(rig_run, budget):
+    """Of model, front end and last stage, with the budget's runtime and on its core."""
     from micro.fleet.machine import row
 
-    assert row(report_with())["ram"] == FOOTPRINT["arena_bytes_cmsis_nn"] > FOOTPRINT["arena_bytes_32bit"]
+    report, config = read_run(rig_run)
+    config = config.model_copy(update={"budget": BudgetConfig(**budget)})
+    found = row(report, rig_run, config)
+    runtime, board = budget.get("runtime", "static"), budget.get("board")
+    arguments = ["--runtime", runtime, *(["--board", board] if board else ["--flash", "1MiB"])]
+    said = json.loads(invoke("check", rig_run, *arguments, "--json").stdout)["program"]
+    assert (found["flash"], found["ram"]) == (said["flash"], said["ram"])
+    assert found["ram"] > 2 * 4 * report.features.window
 
 
 def test_the_table_grows_while_the_fleet_goes_on(tmp_path, monkeypatch):

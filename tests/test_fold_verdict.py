@@ -309,7 +309,8 @@ def page_of(report):
         metric_names=METRIC_NAMES, kind="detector", short_names=SHORT_NAMES, whole=over_folds(report), words=[],
         false_alarms=false_alarms_of(over_folds(report)),
         choices=[], learning=None, in_alarm={}, lines=(),
-        duration=str, boards=[], other_boards=[], programs=[], runtime=None, fitting=0, every=None, config_text="", versions={},
+        duration=str, boards=[], other_boards=[], programs=[], runtime=None, fitting=0, every=None,
+        counted_cores=[], timed_cores=[], config_text="", versions={},
     )  # fmt: skip
     return html.decode()
 

@@ -7,13 +7,14 @@ from dataclasses import asdict
 
 import pytest
 from pages_in_browser import DESK, PHONE, axe_core, chromium, shown_as, violations
+from support import invoke
 
 from micro.explore.page import render_search
 from micro.firmware.emulate import add_to_report
 from micro.fleet.page import render_fleet
 from micro.fleet.results import AssetResult
 from micro.runs.emulated import Emulated
-from micro.runs.report import with_emulated
+from micro.runs.run_report import RunReport
 
 selenium = pytest.importorskip("selenium", reason="selenium is not installed")
 LOOK = """
@@ -76,7 +77,9 @@ EMULATED = [
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory, rig_run):
     folder = tmp_path_factory.mktemp("pages")
-    (folder / "run.html").write_bytes(with_emulated((rig_run / "report.html").read_bytes(), [Emulated(**EMULATED[0])]))
+    shutil.copytree(rig_run, folder / "run")
+    add_to_report(folder / "run", [Emulated(**EMULATED[0])])
+    (folder / "run" / "report.html").rename(folder / "run.html")
     (folder / "search.html").write_bytes(render_search(SEARCH))
     (folder / "fleet.html").write_bytes(render_fleet(ROWS, "rig", "anomaly"))
     return folder
@@ -185,7 +188,36 @@ def test_emulated_results_come_on_the_page_once(rig_run, tmp_path):
     shutil.copytree(rig_run, tmp_path / "run")
     for _ in range(2):
         add_to_report(tmp_path / "run", [Emulated(**EMULATED[0])])
-    assert (tmp_path / "run" / "report.html").read_text().count("Firmware on emulated chips") == 1
+    html = (tmp_path / "run" / "report.html").read_text()
+    assert html.count("Firmware on emulated chips") == html.count("<h2>Boards</h2>") == 1
+
+
+def test_boards_are_judged_by_what_was_counted_on_the_page_as_by_the_commands(rig_run, tmp_path):
+    """Flash, RAM and time of the whole firmware, where they were counted; elsewhere time is said to be the model's alone."""
+    before = (rig_run / "report.html").read_text()
+    assert "Time is the model's alone" in before
+    shutil.copytree(rig_run, tmp_path / "run")
+    front_end = RunReport.read(rig_run).features
+    period = front_end.sensor_hop / front_end.sample_rate
+    # On a Cortex-M4F at 64 MHz, 1.7 cycles an instruction: a hop takes twice the time until the next.
+    late = int(2 * period * 64e6 / 1.7)
+    add_to_report(tmp_path / "run", [Emulated(**{**EMULATED[0], "hop_instructions": late})])
+    html = (tmp_path / "run" / "report.html").read_text()
+    assert "Time on Cortex-M4F, Cortex-M7 is the firmware's with its features" in html.replace("\n", " ")
+    said = "time: keeping up with its sensor needs about 2 times the clock"
+    assert said in html
+    found = {
+        each["board_id"]: each for each in json.loads(invoke("boards", tmp_path / "run", "--json").stdout)["boards"]
+    }
+    own = found["nrf52840"]
+    assert (own["whole"], own["fits"], own["problems"]) == (True, False, [said])
+    assert own["milliseconds"]["likely"] == pytest.approx(2e3 * period, rel=1e-6)
+    assert not found["nucleo-f072rb"]["whole"]
+    # A Cortex-M3 runs floating point in software, which was not counted.
+    assert not found["bluepill"]["whole"]
+    done = invoke("check", tmp_path / "run", "--board", "nrf52840")
+    assert (done.exit_code, done.stdout.startswith("fits flash and RAM, but does not keep up: ")) == (1, True)
+    assert "does not hold: needs about 2 times the clock" in done.stdout
 
 
 def test_drawing_a_page_leaves_the_users_own_charts_alone():

@@ -115,7 +115,7 @@ def check(model: str, as_json: bool, runtime: Runtime, kernels: Kernels, **limit
         result |= {"milliseconds": found.milliseconds, "microjoules": found.microjoules, "basis": found.basis}
         print_json({**result, "real_time": [str(each) for each in paces], **costs_of(found.footprint)})
     else:
-        click.echo(_fitting(found) if found.fits else "\n".join(found.broken))
+        click.echo(_fitting(found, fits) if found.fits else "\n".join(found.broken))
         for each in paces:
             click.echo(str(each))
     return 0 if fits else 1
@@ -133,13 +133,13 @@ def _paces(model: str, board: str | None, latency: str | None) -> Sequence[RealT
     return real_times(*read_run(Path(model)), None, board, mhz)
 
 
-def _fitting(found: Check) -> str:
-    """What a model that fits takes, a line for bytes and one for time."""
+def _fitting(found: Check, fits: bool) -> str:
+    """What a model that fits takes, a line for bytes and one for time; `fits` says whether it keeps up as well."""
     program = found.program
     runtime = program.described.rstrip(",")
     flash, ram = f"{program.flash:,} bytes of flash", f"{program.ram:,} bytes of RAM"
     if program.counted is not None:
-        said = f"{flash}, {ram}, the whole firmware as `keras-kd emulate` counted it"
+        said = f"{flash}, {ram}, the firmware without its self-test as `keras-kd emulate` counted it"
     elif program.around is not None:
         table = f"table of characters {program.table:,}, " if program.table else ""
         said = (
@@ -149,7 +149,7 @@ def _fitting(found: Check) -> str:
         )
     else:
         said = f"{flash}, {ram} with {runtime}, the model's alone"
-    lines = [f"fits: {said}"]
+    lines = [f"{'fits' if fits else 'fits flash and RAM, but does not keep up'}: {said}"]
     if program.around is not None and program.counted is None and found.flash is not None:
         left = found.flash - program.flash
         if left < max(ON_TOP, program.flash // 5):
@@ -201,6 +201,7 @@ def _plain(placement: Placement) -> dict[str, Any]:
         "program": None
         if program is None
         else {**dataclasses.asdict(program), "flash": program.flash, "ram": program.ram},
+        "whole": placement.whole,
         "milliseconds": {"likely": likely, "least": low, "most": high, "checked": time.checked, "basis": time.basis},
         "microjoules": placement.microjoules,
         "days": placement.days,
@@ -251,7 +252,7 @@ def _remarks(fitting: Sequence[Placement], battery: bool) -> list[str]:
 
     remarks = [
         *_counted_remarks(fitting),
-        "Time is the model's alone: features such as a spectrum can take longer; `keras-kd emulate RUN` counts both.",
+        *_timed_remarks(fitting),
     ]
     if any(each.milliseconds is not None and not each.timing.checked for each in fitting):
         remarks.append(f"* {UNCHECKED}.")
@@ -270,6 +271,18 @@ def _remarks(fitting: Sequence[Placement], battery: bool) -> list[str]:
     return remarks
 
 
+def _timed_remarks(fitting: Sequence[Placement]) -> list[str]:
+    """What time is of."""
+    alone = "features such as a spectrum can take longer; `keras-kd emulate RUN` counts both"
+    whole = [each.board.id for each in fitting if each.whole]
+    if not whole:
+        return [f"Time is the model's alone: {alone}."]
+    if len(whole) == len(fitting):
+        return ["Time is the whole firmware's, with features, as `keras-kd emulate` counted it."]
+    said = f"Time of {', '.join(whole)} is the whole firmware's, with features, as `keras-kd emulate` counted it"
+    return [f"{said}; of the others it is the model's alone: {alone}."]
+
+
 def _counted_remarks(fitting: Sequence[Placement]) -> list[str]:
     """What flash and RAM are of."""
     from micro.targets.cores import core_of
@@ -285,7 +298,9 @@ def _counted_remarks(fitting: Sequence[Placement]) -> list[str]:
             f"Flash and RAM are the model's and those of front end and last stage, whose code is estimated; {top}."
         )
     if counted:
-        remarks.append(f"On {', '.join(counted)} both are the whole firmware's as `keras-kd emulate` counted them.")
+        remarks.append(
+            f"On {', '.join(counted)} both are the firmware's without its self-test as `keras-kd emulate` counted them."
+        )
     return remarks
 
 

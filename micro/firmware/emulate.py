@@ -11,19 +11,21 @@ from pathlib import Path
 import numpy as np
 
 from micro.aot.block import Weights
+from micro.config import Config
 from micro.firmware.boards import CORES, USUAL_CORES
 from micro.firmware.building import compiler_version, on_each, replayed, require_tools
 from micro.firmware.building import missing_tools as missing_tools
 from micro.firmware.operator_counts import with_operators
 from micro.firmware.project import project_files
 from micro.firmware.text_emulate import emulate_text
+from micro.runs.around_model import model_of_run
 from micro.runs.device import Judged, judge, observe
 from micro.runs.emulated import Emulated
 from micro.runs.finished import read_run
 from micro.runs.firmware import Firmware, firmware_of
 from micro.runs.kept_windows import load_windows, self_test_windows, windows_of
 from micro.runs.publish import write_folder
-from micro.runs.report import with_emulated
+from micro.runs.report import About, with_emulated
 from micro.runs.run_report import RunReport
 from micro.runs.text_device import load_text_firmware, load_texts
 from micro.signal import JoinedFrontEnd
@@ -145,10 +147,20 @@ def add_to_report(run_folder: str | Path, results: Sequence[Emulated], lines: Se
     `lines` come below them on the page, such as whether the firmware keeps up with its sensor.
     """
     folder = Path(run_folder)
-    report = RunReport.read(folder).model_copy(update={"emulated": tuple(results)})
+    report, config = read_run(folder)
+    report = report.model_copy(update={"emulated": tuple(results)})
     manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     changed = {"report.json": report.to_bytes()}
     if (folder / "report.html").is_file():
-        changed["report.html"] = with_emulated((folder / "report.html").read_bytes(), results, lines)
+        page = (folder / "report.html").read_bytes()
+        changed["report.html"] = with_emulated(page, results, lines, _about(folder, report, config))
     manifest["sha256"] |= {name: sha256(content) for name, content in changed.items()}
     write_together(folder, {**changed, "manifest.json": json_bytes(manifest)})
+
+
+def _about(folder: Path, report: RunReport, config: Config) -> About:
+    """What boards on a run's page are judged by."""
+    front_end = report.features
+    rate = None if front_end is None else front_end.sample_rate
+    every = None if front_end is None or rate is None else front_end.sensor_hop / rate
+    return About(config, {}, model_of_run(folder, report, config), every)

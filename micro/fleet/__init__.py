@@ -1,6 +1,6 @@
 """One student a machine, for as many machines as there are: a shared teacher, a firmware each, one table at the end.
 
-May import: keras_kd, errors, support, config, datasets, runs.
+May import: keras_kd, errors, support, program, config, datasets, runs.
 """
 
 from micro.fleet.driver import run_fleet

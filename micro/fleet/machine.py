@@ -7,11 +7,17 @@ import os
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from micro.config import parse_config
+from micro.config import Config, parse_config
+from micro.errors import ConversionError
+from micro.program.budget import compare
+from micro.program.size import Program
+from micro.runs.around_model import model_of_run
 from micro.runs.assessment.folds import unsure_of_false_alarms
+from micro.runs.budgets import limits_of
 from micro.runs.folder import RunFolder
 from micro.runs.lock import PATIENCE, holding
 from micro.runs.progress_lines import Teller
@@ -36,23 +42,23 @@ def train_asset(name: str, config: Mapping[str, Any], out: str, log: str, fleet:
     with holding(folder.out, patience=PATIENCE):
         content = json_bytes(plain)
         if folder.settle(content, resume=True):
-            return row(RunReport.read(folder.out))
+            return row(RunReport.read(folder.out), folder.out, parsed)
         _note(log, name, "resumed" if folder.goes_on(content) else "started")
         report = run_held(parsed, folder, plain, resume=True, force=True, teller=Teller())
         _note(log, name, "done")
     if "keras" in sys.modules:
         sys.modules["keras"].backend.clear_session()
-    return row(report)
+    return row(report, folder.out, parsed)
 
 
-def row(report: RunReport) -> dict[str, Any]:
-    """A machine's figures in the fleet's table, from its report."""
-    verdict = report.verdict
+def row(report: RunReport, folder: Path, config: Config) -> dict[str, Any]:
+    """A machine's figures in the fleet's table, from its report and its model."""
+    verdict, program = report.verdict, _program(report, folder, config)
     return {
         "metrics": report.deployed,
         "teacher": report.seeds[0].models["teacher"],
-        "flash": report.footprint.model_bytes,
-        "ram": report.footprint.ram_bytes,
+        "flash": program.flash,
+        "ram": program.ram,
         "macs": report.footprint.macs,
         "threshold": report.threshold,
         "too_few_windows": unsure_of_false_alarms(report),
@@ -60,6 +66,15 @@ def row(report: RunReport) -> dict[str, Any]:
         "verdict": None if verdict is None else verdict.grade,
         "reasons": None if verdict is None else verdict.because,
     }
+
+
+def _program(report: RunReport, folder: Path, config: Config) -> Program:
+    """What a run takes with its budget's runtime and on its core, as `keras-kd check` says it."""
+    model, limits = model_of_run(folder, report, config), limits_of(config.budget)
+    try:
+        return compare(model, limits).program
+    except ConversionError:
+        return compare(model, replace(limits, runtime="tflm")).program  # static C lacks one of its operators
 
 
 def _note(log: str, name: str, event: str) -> None:

@@ -21,7 +21,7 @@ class AssetResult:
     """What became of one machine: figures of its int8 student where it is 'done', why it 'failed', or 'waiting' for its turn.
 
     `metrics` and `teacher` are those of its test, of the student on the chip and of the shared teacher; `flash` and `ram` are
-    bytes of the .tflite and of its arena on a 32-bit chip, as `check` compares it; `too_few_windows` says whether too few
+    bytes of model, front end and last stage, as `check` compares them; `too_few_windows` says whether too few
     healthy windows were tested to tell its rate of false alarms, `budget` whether both sizes fit the config's,
     None without one. `verdict` is 'good', 'doubtful', 'inconclusive' or 'unusable', and `reasons` say why.
     """

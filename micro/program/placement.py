@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from micro.errors import ConversionError
+from micro.program.real_time import hop_ms, real_time
 from micro.program.size import Model, Program, program_of
 from micro.targets.boards import Board
-from micro.targets.cores import Runtime, core_of
+from micro.targets.cores import Core, Runtime, core_of
 from micro.targets.timing import Timing, timing
 
 
@@ -33,8 +34,9 @@ class Placement:
         board: The board.
         program: What it takes there; None where the runtime does not run.
         problems: One sentence for each thing that does not fit, empty if all does.
-        timing: Cycles of an inference, and what they rest on.
-        milliseconds: The least, the likely and the most at the board's clock; None where unknown.
+        timing: Cycles of an inference, and what time rests on.
+        milliseconds: Of a window, the least, the likely and the most at the board's clock; None where unknown.
+        whole: Whether that is the whole firmware's time, with its features, as it was counted; else the model's alone.
         microjoules: Energy of an inference while the CPU computes; None where time or current are unknown.
         days: How long the battery lasts; None where it was not asked for, or something is unknown.
     """
@@ -46,6 +48,7 @@ class Placement:
     milliseconds: tuple[float, float, float] | None
     microjoules: float | None
     days: float | None
+    whole: bool = False
 
     @property
     def fits(self) -> bool:
@@ -73,6 +76,10 @@ def place(model: Model, board: Board, runtime: Runtime, use: Use) -> Placement:
     time = timing(model.works(runtime), core, runtime, board.external_flash)
     milliseconds = time.milliseconds(board.mhz)
     program, problems = None, []
+    pace = None if model.around is None or runtime != "static" else model.around.pace_on(core)
+    found = None if pace is None else real_time(pace, core, board.mhz)
+    if pace is not None and found is not None:
+        milliseconds, time = hop_ms(pace, core, board.mhz), replace(time, basis=_counted(core), checked=False)
     try:
         program = program_of(model, runtime, core)
     except ConversionError as error:
@@ -81,7 +88,9 @@ def place(model: Model, board: Board, runtime: Runtime, use: Use) -> Placement:
         for what, needed, there in (("flash", program.flash, board.flash), ("RAM", program.ram, board.ram)):
             if needed > there:
                 problems.append(f"{what}: {needed:,} bytes, {needed - there:,} more than {there:,}")
-    if use.every is not None and milliseconds is None:
+    if found is not None and not found.holds:
+        problems.append(f"time: keeping up with its sensor needs about {found.load[1]:.2g} times the clock")
+    elif use.every is not None and milliseconds is None:
         problems.append(f"time: not known, and one window comes every {1e3 * use.every:,.4g} ms")
     elif use.every is not None and milliseconds is not None and milliseconds[1] > 1e3 * use.every:
         problems.append(f"time: {milliseconds[1]:,.3g} ms a window, one comes every {1e3 * use.every:,.4g} ms")
@@ -89,7 +98,15 @@ def place(model: Model, board: Board, runtime: Runtime, use: Use) -> Placement:
     if milliseconds is not None and board.volts is not None and board.active_ma is not None:
         energy = board.volts * board.active_ma * milliseconds[1]
     days = None if problems else _days(board, milliseconds, use)
-    return Placement(board, program, tuple(problems), time, milliseconds, energy, days)
+    return Placement(board, program, tuple(problems), time, milliseconds, energy, days, found is not None)
+
+
+def _counted(core: Core) -> str:
+    """What the time of a whole firmware rests on."""
+    return (
+        f"instructions of a hop with its features, as `keras-kd emulate` counted them; cycles of one on {core.title}: "
+        f"{core.cycles_source}"
+    )
 
 
 def _days(board: Board, milliseconds: tuple[float, float, float] | None, use: Use) -> float | None:

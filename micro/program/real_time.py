@@ -124,6 +124,13 @@ def real_time(pace: Pace, core: Core, mhz: float, where: str | None = None) -> R
     )
 
 
+def hop_ms(pace: Pace, core: Core, mhz: float) -> tuple[float, float, float]:
+    """Milliseconds of all calls of a hop on a core whose cycles are known: the least, the likely and the most."""
+    assert core.cycles is not None
+    low, likely, high = (cycles * pace.hop_instructions / mhz / 1e3 for cycles in core.cycles)
+    return low, likely, high
+
+
 def current_of(found: RealTime, pace: Pace, board: Board) -> str | None:
     """What a board draws, without a break and with a window a minute, in a sentence; None where its currents are not known."""
     if board.active_ma is None or board.sleep_ua is None or not found.holds:

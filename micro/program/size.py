@@ -11,6 +11,7 @@ import micro.tflite.footprint as footprints
 from micro.aot import StaticSize, static_size
 from micro.aot.decode import unpacked
 from micro.errors import ConversionError
+from micro.program.real_time import Pace
 from micro.targets.cores import Core, Runtime, all_cores, core_of, static_c
 from micro.targets.firmware_code import constants_of, flash_of
 from micro.targets.work import Work
@@ -43,6 +44,7 @@ class Around:
         parts: Parts of front end and last stage, as `micro.emission.flash.parts_of` counts them.
         table: Bytes of a table of characters, which is constant; 0 where no text is predicted.
         counted: Flash and RAM of the whole program, by the core that `keras-kd emulate` counted them on.
+        paces: What samples cost the whole program, by that core.
     """
 
     ram: int
@@ -50,6 +52,7 @@ class Around:
     parts: Mapping[str, float] = field(default_factory=dict)
     table: int = 0
     counted: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    paces: Mapping[str, Pace] = field(default_factory=dict)
 
     def ram_on(self, core: Core) -> int:
         """Bytes of RAM on a core, with constants where compilers copy them there."""
@@ -65,6 +68,10 @@ class Around:
         like = all_cores().get(core.counted_as or "")
         same = like.id if like is not None and like.fpu == core.fpu else core.id
         return self.counted.get(core.id) or self.counted.get(same)
+
+    def pace_on(self, core: Core) -> Pace | None:
+        """What samples cost the whole program, where that was counted for this core."""
+        return self.paces.get(core.counted_as or core.id)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from micro.config import Config
 from micro.emission.flash import parts_of
 from micro.emission.ram import AVR, WIDE, ram_around, ram_of_predictor
 from micro.program.size import Around, Model
+from micro.runs.real_time import paces_of
 from micro.runs.run_report import RunReport
 from micro.signal import AnyFrontEnd, FrontEnd, Hops
 
@@ -33,7 +34,8 @@ def around_of(report: RunReport, config: Config) -> Around | None:
     vibration, monitor = _measured(report, config, decider)
     more = report.commissioning, vibration, monitor
     streams = report.streaming is not None
-    return replace(around_stage(config, report.features, decider, *more, streams=streams), counted=counted)
+    around = around_stage(config, report.features, decider, *more, streams=streams)
+    return replace(around, counted=counted, paces=paces_of(report))
 
 
 def around_stage(

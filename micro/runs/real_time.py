@@ -54,8 +54,16 @@ def real_times(
     counted = report.emulated if emulated is None else emulated
     if on is not None:
         return _on_board(report, on, mhz or on.mhz, counted)
-    known = (real_time(_pace(report, each), core_of(each.core), mhz or USUAL_MHZ) for each in counted)
+    known = (real_time(pace_of(report, each), core_of(each.core), mhz or USUAL_MHZ) for each in counted)
     return tuple(each for each in known if each is not None)
+
+
+def paces_of(report: RunReport) -> dict[str, Pace]:
+    """What samples cost a run's whole firmware, by the core that it was counted on; none where what is counted is not all."""
+    timed = report.features is not None and report.features.sample_rate is not None and report.data.image_size is None
+    if not timed or report.vibration is not None or report.bearing is not None:
+        return {}
+    return {each.core: pace_of(report, each) for each in report.emulated}
 
 
 def _with_diagnosis(monitor: BearingMonitor, vibration: bool) -> str:
@@ -78,7 +86,7 @@ def _on_board(report: RunReport, board: Board, mhz: float, counted: Sequence[Emu
     found = next((each for each in counted if each.core == core.counted_as), None)
     if found is None:
         return (f"{unknown}: `keras-kd emulate RUN --core {core.counted_as}` counts what it takes",)
-    pace = _pace(report, found)
+    pace = pace_of(report, found)
     known = real_time(pace, core, mhz, board.id)
     if known is None:
         return (
@@ -89,7 +97,7 @@ def _on_board(report: RunReport, board: Board, mhz: float, counted: Sequence[Emu
     return (known,) if current is None else (known, current)
 
 
-def _pace(report: RunReport, counted: Emulated) -> Pace:
+def pace_of(report: RunReport, counted: Emulated) -> Pace:
     """How samples come and what they cost; of reports without counts of pushes, features and model together."""
     front_end = report.features
     assert front_end is not None

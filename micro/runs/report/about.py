@@ -43,7 +43,6 @@ def about_context(about: About) -> dict[str, Any]:
     found: tuple[Placement, ...] = ()
     if runtime is not None:
         charge = None if about.every is None else CHARGE
-        # Whether a board keeps up is said by its time: features take their own, which is not known here.
         found = placements(about.model, all_boards(), runtime, Use(about.every, charge))
     own = about.config.budget.board
     first = [each for each in found if each.board.id in SHOWN or each.board.id == own]
@@ -53,12 +52,19 @@ def about_context(about: About) -> dict[str, Any]:
         "boards": first,
         "other_boards": [each for each in found if each not in first],
         "fitting": sum(each.fits for each in found),
+        "counted_cores": list(dict.fromkeys(core_of(each.board.core).title for each in found if _is_counted(each))),
+        "timed_cores": list(dict.fromkeys(core_of(each.board.core).title for each in found if each.whole)),
         "core_of": core_of,
         "charge": CHARGE,
         "every": about.every,
         "config_text": config_text(about.config),
         "versions": about.versions,
     }
+
+
+def _is_counted(placement: Placement) -> bool:
+    """Whether the whole program was counted for the board's core."""
+    return placement.program is not None and placement.program.counted is not None
 
 
 def _programs(model: Model) -> tuple[Runtime | None, list[Program]]:

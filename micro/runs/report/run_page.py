@@ -136,10 +136,17 @@ def _recordings(report: RunReport) -> list[dict[str, Any]]:
     return [{"fold": 1, "row": row} for row in report.by_origin]
 
 
-def with_emulated(html: bytes, emulated: Sequence[Emulated], lines: Sequence[str] = ()) -> bytes:
-    """A run's page with a table of emulated chips and lines below it, which replace earlier ones."""
-    begin, end = b"<!-- emulated -->", b"<!-- end of emulated -->"
-    section = page("micro.runs.report", "emulated.html.j2", emulated=emulated, lines=lines)
+def with_emulated(html: bytes, emulated: Sequence[Emulated], lines: Sequence[str], about: About) -> bytes:
+    """A run's page with a table of emulated chips and lines below it, and with boards by what was counted, which replace
+    earlier ones."""
+    html = _replaced(html, "emulated", page("micro.runs.report", "emulated.html.j2", emulated=emulated, lines=lines))
+    boards = page("micro.runs.report", "boards.html.j2", **about_context(about))
+    return _replaced(html, "boards", b"<!-- boards -->\n" + boards + b"\n<!-- end of boards -->")
+
+
+def _replaced(html: bytes, name: str, section: bytes) -> bytes:
+    """A page with another section from one mark to the other; as it is without them."""
+    begin, end = f"<!-- {name} -->".encode(), f"<!-- end of {name} -->".encode()
     if begin not in html or end not in html:
         return html
     before, rest = html.split(begin, 1)
