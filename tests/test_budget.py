@@ -4,6 +4,7 @@ import json
 from itertools import pairwise
 
 import pytest
+from configs import rig, toml
 from hypothesis import given
 from hypothesis import strategies as st
 from support import data_folder, invoke
@@ -284,3 +285,29 @@ def test_code_is_estimated_near_what_a_cortex_m4_takes(peer_models):
 
 def test_an_operator_without_an_estimate_is_named():
     assert estimate_code(["RELU", "NOVEL"]).unknown == ("NOVEL",)
+
+
+@pytest.mark.parametrize(
+    ("budget", "features", "said"),
+    [
+        (
+            {"board": "bluepill"},
+            {},
+            "bluepill (Cortex-M3) has no FPU: features in float32 are computed in software there",
+        ),
+        ({"core": "m0"}, {}, "Cortex-M0 has no FPU"),
+        ({"board": "bluepill"}, {"arithmetic": "fixed", "full_scale": 16.0}, None),
+        ({"board": "bluepill"}, {"kind": "raw", "window": 64, "hop": 64}, None),
+        ({"board": "nrf52840"}, {}, None),
+        ({"flash": "64KiB"}, {}, None),
+    ],
+)
+def test_a_board_without_fpu_is_said_to_be_slow_at_features_before_training(tmp_path, budget, features, said):
+    """Whatever the arithmetic of features leaves to do: nothing, in integers and of samples as they are."""
+    (tmp_path / "rig.toml").write_text(toml(rig(budget=budget, features=features)))
+    plan = invoke("run", tmp_path / "rig.toml", "--out", tmp_path / "run", "--dry-run")
+    assert plan.exit_code == 0, plan.output
+    if said is None:
+        assert "has no FPU" not in plan.output
+    else:
+        assert said in " ".join(plan.output.split())

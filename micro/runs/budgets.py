@@ -10,6 +10,7 @@ from micro.config import BudgetConfig
 from micro.errors import ConversionError
 from micro.program.budget import Budget, budget_of, compare
 from micro.program.size import Around, Model
+from micro.signal import AnyFrontEnd, JoinedFrontEnd
 
 if TYPE_CHECKING:
     import keras
@@ -36,6 +37,20 @@ def limits_of(budget: BudgetConfig) -> Budget:
     given = budget.flash, budget.ram, budget.latency, budget.energy, budget.board, budget.core
     limits = budget_of(*given, within="budget.")
     return replace(limits, runtime=budget.runtime)
+
+
+def note_of_board(budget: BudgetConfig, front_end: AnyFrontEnd) -> list[str]:
+    """A sentence where features are computed in floating point on a board or core without an FPU, else none."""
+    core, named = limits_of(budget).core, budget.board or budget.core
+    each = front_end.parts if isinstance(front_end, JoinedFrontEnd) else (front_end,)
+    computed = [one for one in each if one.arithmetic == "float32" and one.kinds != ("raw",)]
+    if named is None or core.fpu or not computed:
+        return []
+    what = core.title if named == core.id else f"{named} ({core.title})"
+    return [
+        f"{what} has no FPU: features in float32 are computed in software there, which takes many times as long and some "
+        "kilobytes of flash more; features.arithmetic = 'fixed' computes them in integers"
+    ]
 
 
 def exceeded(budget: BudgetConfig, model: Model) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ import numpy as np
 from micro.config import AUTO, Config
 from micro.datasets.prepared import Prepared
 from micro.datasets.window_parts import Windows
+from micro.runs.budgets import note_of_board
 from micro.runs.duration import estimated_seconds
 from micro.runs.epochs import epochs_of
 from micro.runs.folder import RunFolder, is_run_of
@@ -100,7 +101,7 @@ def planned(config: Config, data: Prepared, folds: int, out: str) -> RunPlan:
         steps=config.seeds * folds * sum(model.steps for model in models),
         seconds=round(estimated_seconds(config, data, folds), 1),
         out=out,
-        notes=(*map(str, data.doubts), *data.notes),
+        notes=(*map(str, data.doubts), *data.notes, *note_of_board(config.budget, features)),
     )
 
 

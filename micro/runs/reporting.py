@@ -22,7 +22,7 @@ from micro.runs.alarm_report import AlarmReport
 from micro.runs.around_model import around_of
 from micro.runs.assessment import judge
 from micro.runs.bearing_found import bearing_report
-from micro.runs.budgets import exceeded
+from micro.runs.budgets import exceeded, note_of_board
 from micro.runs.chip_report import BudgetReport, StreamingReport
 from micro.runs.evaluate import by_origin, chip_judge, soft_targets
 from micro.runs.firmware_files import judging
@@ -208,13 +208,18 @@ def _seeds(results: RunResults) -> tuple[SeedReport, ...]:
 
 
 def _data_report(results: RunResults) -> DataReport:
-    data = results.data
+    config, data = results.config, results.data
     return DataReport(
         windows=windows_of(data),
         class_names=tuple(data.class_names),
         channels=tuple(data.channels),
         sample_rate=data.sample_rate,
-        notes=(*data.notes, *note_of_folds(results.config), *_on_known_faults(results)),
+        notes=(
+            *data.notes,
+            *note_of_board(config.budget, data.features),
+            *note_of_folds(config),
+            *_on_known_faults(results),
+        ),
         untested=untested(data),
         target=data.target,
         image_size=data.image_size,
