@@ -766,7 +766,7 @@ def test_every_command_has_the_same_time_of_a_window_and_counts_an_alarm_from_it
     (tmp_path / "events.csv").write_text(f"file,start,end,label\n{file.name},0,1000,normal\n")
     words = (*one, "--events", tmp_path / "events.csv", "--json")
     tested = json.loads(invoke("test", rig_run, file, *words).stdout)
-    assert tested["detector"]["by_alarm"][0]["start"] == pytest.approx(first, abs=1e-6)
+    assert tested["detector"]["by_alarm"][0]["reported"] == pytest.approx(first, abs=1e-6)
     told = explain(rig_run, file, channel=one[1])
     assert told.seconds.tolist() == pytest.approx([float(row[end]) for row in table], abs=1e-6)
     alarm = told.explained[0]

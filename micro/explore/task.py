@@ -81,7 +81,7 @@ def prepare(task: Task) -> float | None:
 
 def around_in(folder: Path) -> Around | None:
     """What every candidate takes besides its own, as `prepare_windows` wrote it beside a resolution's windows."""
-    around = json.loads((folder / "about.json").read_text())["around"]
+    around = json.loads((folder / "about.json").read_text()).get("around")
     return None if around is None else Around(**around)
 
 
