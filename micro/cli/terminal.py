@@ -23,7 +23,7 @@ from micro.cli.report_tables import (
     recipes_table,
     stages_table,
 )
-from micro.support.wording import about, counted
+from micro.support.wording import about, counted, is_whole
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -114,7 +114,7 @@ def _time_left() -> Callable[[float], str]:
         if not begun:
             begun.append((fraction, now))
         done, took = fraction - begun[0][0], now - begun[0][1]
-        if done < LEAST_DONE or took < LEAST_SECONDS or fraction >= 1:
+        if done < LEAST_DONE or took < LEAST_SECONDS or is_whole(fraction):
             return ""
         return f"about {about(took * (1 - fraction) / done)} left"
 
