@@ -16,6 +16,7 @@ from micro.datasets.channel_units import other_units
 from micro.datasets.filtered import filtered
 from micro.datasets.find import short_names
 from micro.datasets.missing import missing_notes
+from micro.datasets.recorded_time import begins_of
 from micro.datasets.recording import Recording, cut
 from micro.datasets.regression import load_to_score
 from micro.datasets.sources import join
@@ -103,12 +104,6 @@ class ToScore:
     features: AnyFrontEnd
     scalings: dict[str, Scaling]
     notes: tuple[str, ...]
-
-
-def begins_of(recording: Recording, starts: np.ndarray) -> np.ndarray:
-    """Seconds from the first row of a recording's file to samples of it, NaN of a picture: (n,) int -> (n,)."""
-    rate = recording.sample_rate
-    return np.full(len(starts), np.nan) if rate is None else recording.start_seconds + starts / rate
 
 
 @by_the_settings_of_a_run()
