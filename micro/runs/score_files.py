@@ -52,7 +52,8 @@ def score_noted(run_folder: str | Path, files: Sequence[str | Path], *, channel:
 
     Files are read as the run's config says, a regression's run by run; runs of the built-in jobs take CSV or .npz files with
     one channel, or the one named by `channel`, at the run's sample rate. For a classifier the score is the winning logit's
-    lead. Files are called by their names, or by as much of their paths as makes them unique.
+    lead. Files are called by their names, or by as much of their paths as makes them unique, also beside
+    the run's own.
 
     Raises:
         RunError: If the folder is no finished run.
@@ -111,7 +112,7 @@ def read_to_score(run_folder: str | Path, files: Sequence[str | Path], *, channe
     """Files as `score_noted` reads them, of which it raises the errors."""
     folder = Path(run_folder)
     report, config = read_run(folder)
-    names = short_names(files)
+    names = short_names(files, (row.origin for row in report.data.divided))
     _require_kind(list(names), config)
     tables = _table_config(config, report, files, channel)
     channels = report.data.channels if config.job == "table" else ()
