@@ -65,7 +65,8 @@ ROWS = [
     AssetResult(
         f"pump-{n}{' of the second hall, north side' * (n == 8)}", "done",
         {"auc": 0.9 + n / 100, "detection_rate": None, "false_alarm_rate": 0.01 * n}, {"auc": 0.9},
-        flash=3000, ram=1100, macs=500, threshold=1.25, verdict=("good", "doubtful", "unusable")[n % 3], reasons="few faulty windows in the test (3)",
+        flash=3000, ram=1100, macs=500, threshold=1.25,
+        verdict=("good", "doubtful", "unusable")[n % 3], reasons="few faulty windows in the test (3)",
     )
     for n in range(9)
 ] + [AssetResult("fan-9", "failed", error="9.csv, row 12: channel 'x' holds text: 'ERR <b>'")]  # fmt: skip
