@@ -211,6 +211,7 @@ CASES = (
     good("emulate {run} --core m4f", "m4f: ", needs="qemu-system-arm arm-none-eabi-gcc", slow=True),
     good("emulate {run} --core m0 --json", needs="qemu-system-arm arm-none-eabi-gcc", slow=True),
     empty("emulate {folder}", "is not a finished run"),
+    wrong("emulate {ae}", "is a file, where the folder of a finished run is needed; keras-kd inspect"),
     wrong("emulate {run} --core m99", "'m99' is not one of"),
     good("new-benchmark {ae} --task ad01 --out {tmp}/nb --vendor Bench", "go on with"),
     good("new-benchmark {ae} --runtime tflm --out {tmp}/nc --json"),

@@ -1,5 +1,8 @@
 """Scores, thresholds and their guarantee."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -58,3 +61,19 @@ def test_verdicts_say_no_more_than_the_seeds_do(differences, verdict):
     found = compare(seeds, "auc", "a", "b")
     assert found.verdict == verdict
     assert found.mean_difference == pytest.approx(np.mean(differences))
+
+
+ROOT = Path(__file__).parent.parent
+PROPOSALS = sorted([*(ROOT / "micro/config/jobs").glob("*.toml"), *(ROOT / "docs").glob("*.md")])
+
+
+@pytest.mark.parametrize("path", PROPOSALS, ids=lambda path: path.name)
+def test_settings_that_count_windows_say_when_the_alarm_ends(path):
+    text = path.read_text()
+    blocks = re.findall(r"```toml\n(.*?)```", text, re.DOTALL) if path.suffix == ".md" else [text]
+    for block in blocks:
+        for own in re.findall(r"^\[detect\]\n(.*?)(?=^\[|\Z)|detect = \{(.*?)\}", block, re.DOTALL | re.MULTILINE):
+            keys = dict(re.findall(r"(history|clear_after) = (\d+)", "".join(own)))
+            if int(keys.get("history", 1)) > 1:
+                # Else a window below the threshold would end the alarm of a steady fault.
+                assert int(keys.get("clear_after", 1)) >= int(keys["history"]), own

@@ -80,3 +80,26 @@ def test_a_column_without_values_at_first_is_not_said_to_be_empty_throughout(tmp
     said = " ".join(result.stdout.split())
     assert "column 'late' is left out, as it is empty in the first " in said
     assert "rows; where it has values later on, name it in columns" in said
+
+
+WHOLE = [
+    (["normal_1", "normal_2"], ["faulty_1", "faulty_2"], (), "all 2 faulty files were left out: faulty_1.csv, faulty_2.csv"),
+    (["faulty_1", "faulty_2"], ["normal_1"], (), "the only healthy file was left out: normal_1.csv"),
+    (["good/1", "good/2"], ["worn/1"], (), "the only faulty file was left out: worn/1.csv"),
+    (["a", "b"], ["c", "d"], ("--healthy-files", "a*", "--healthy-files", "b*"), "all 2 faulty files were left out: c.csv"),
+    (["walk/1", "walk/2"], ["run/1", "run/2"], (), "all 2 files of class 'run' were left out: run/1.csv, run/2.csv"),
+    (["walk_1", "walk_2"], ["run_1", "run_2"], (), "all 2 files of class 'run' were left out: run_1.csv, run_2.csv"),
+    (["normal_1", "faulty_1"], ["faulty_2"], (), None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("good", "odd", "more", "says"), WHOLE)
+def test_what_was_left_out_as_a_whole_is_said_last(tmp_path, good, odd, more, says):
+    for names, text in ((good, "\n".join(lines()) + "\n"), (odd, replaced(300, '0.1,"ok,0.2')[0])):
+        for name in names:
+            (tmp_path / f"{name}.csv").parent.mkdir(exist_ok=True)
+            (tmp_path / f"{name}.csv").write_text(text)
+    result = invoke("look", tmp_path / "**/*.csv", "--sample-rate", "100", *more)
+    assert result.exit_code == 0, result.output
+    last = result.output.splitlines()[-1]
+    assert says is None if "left out" not in last else last.startswith(f"Warning: {says}"), result.output

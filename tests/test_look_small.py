@@ -57,6 +57,7 @@ def test_the_rate_of_false_alarms_is_one_that_the_windows_allow(tmp_path, rows, 
     rate = detect.false_alarm_rate
     hop = load_config(path).features.hop
     assert detect.min_hits > 1
+    assert detect.clear_after == detect.history  # a window below the threshold does not end the alarm of a steady fault
     assert alarms_by_design(rate, detect.min_hits, detect.history, 86_400 / hop) <= 24
     assert "a window alone would raise about" in path.read_text()
     assert 0.05 < rate <= 0.25 if more else rate == 0.05

@@ -29,6 +29,10 @@ return {
   wide: wide.map((e) => e.tagName + ": " + e.innerText.slice(0, 60)),
   fetched: performance.getEntriesByType("resource").map((r) => r.name),
   small: Math.min(...[...document.querySelectorAll("svg text")].map((t) => t.getBoundingClientRect().height)),
+  cut: [...document.querySelectorAll("svg text")].filter((t) => {
+    const [own, svg] = [t.getBoundingClientRect(), t.closest("svg").getBoundingClientRect()];
+    return own.left < svg.left - 1 || own.right > svg.right + 1 || own.top < svg.top - 1 || own.bottom > svg.bottom + 1;
+  }).map((t) => t.textContent),
   data: figures.filter((f) => f.querySelector("a[download$='.csv'][href^='data:text/csv']")).length,
   titles: figures.map((f) => f.querySelector("h2").innerText),
 };
@@ -60,8 +64,10 @@ SEARCH = {
 }  # fmt: skip
 ROWS = [
     AssetResult(
-        f"pump-{n}", "done", {"auc": 0.9 + n / 100, "detection_rate": None}, {"auc": 0.9}, flash=3000, ram=1100, macs=500,
-        threshold=1.25, verdict=("good", "doubtful", "unusable")[n % 3], reasons="few faulty windows in the test (3)",
+        f"pump-{n}{' of the second hall, north side' * (n == 8)}", "done",
+        {"auc": 0.9 + n / 100, "detection_rate": None, "false_alarm_rate": 0.01 * n}, {"auc": 0.9},
+        flash=3000, ram=1100, macs=500, threshold=1.25,
+        verdict=("good", "doubtful", "unusable")[n % 3], reasons="few faulty windows in the test (3)",
     )
     for n in range(9)
 ] + [AssetResult("fan-9", "failed", error="9.csv, row 12: channel 'x' holds text: 'ERR <b>'")]  # fmt: skip
@@ -98,6 +104,7 @@ def test_a_page_opens_without_error_or_network_and_fits(browser, pages, name, si
     assert browser.get_log("browser") == []
     assert seen["fetched"] == []
     assert seen["wide"] == []
+    assert seen["cut"] == []
     assert seen["figures"] == seen["charts"] == seen["data"] >= 1
     assert seen["silent"] == seen["strays"] == 0
     assert seen["small"] >= 8  # pixels of the smallest letters in a chart
@@ -163,6 +170,13 @@ def test_the_name_on_each_sheet_of_paper_ends_no_style():
     assert html.count("</style>") == html.count("<style")
     assert css_text("Pumpe 3, Süd: rig") == "Pumpe 3, Süd: rig"
     assert not {*css_text("\"\\\n</>{}'*;")} - {*"\\ 0123456789abcdef"}
+
+
+def test_a_fleet_s_page_counts_machines_of_every_grade_and_draws_them_with_their_names():
+    html = render_fleet(ROWS, "rig", "anomaly").decode()
+    assert "3 of 10 machines good</b>, 3 doubtful, 0 inconclusive, 3 unusable, 1 failed." in html
+    chart = html[html.index("<svg") : html.index("</svg>")]
+    assert all(row.asset[-20:] in chart for row in ROWS if row.state == "done")
 
 
 @pytest.mark.parametrize("verdict", ["good", "inconclusive", "unusable"])

@@ -2,11 +2,13 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +17,16 @@ from configs import BASES, base, rig, toml
 from support import invoke
 
 import micro
+from micro.cli.scale_output import print_search
 from micro.config import load_config, parse_config
 from micro.datasets import cwru
 from micro.datasets.prepare import prepare
 from micro.datasets.recording import cut
 from micro.explore.holdout import kept_back, search_windows
+from micro.explore.page import chosen_by, render_search
+from micro.explore.result import SearchResult
 from micro.explore.selection import TIE
+from micro.explore.study import Candidate
 from micro.program.size import program_of
 from micro.runs.around_model import model_of_run
 from micro.runs.finished import read_run
@@ -255,3 +261,44 @@ def test_budgets_that_do_not_parse_are_named_before_any_work(tmp_path, budget, p
     with pytest.raises(ValueError, match=problem):
         micro.search(base("autoencoder"), tmp_path / "out", **budget)
     assert not (tmp_path / "out").exists()
+
+
+def drawn(number, score, flash, state="done"):
+    costs = {"flash": flash, "ram": 900, "macs": 500}
+    return Candidate(number, state, {} if number < 0 else {"bands": 8}, costs, (), score)
+
+
+@pytest.mark.parametrize("own", ["done", "infeasible"])
+def test_the_chosen_student_and_the_configs_own_are_in_the_tables_with_the_mean_that_decided(capsys, own):
+    candidates = (
+        drawn(-1, 0.71 if own == "done" else None, 4200, own),
+        drawn(0, 0.7777, 2000),
+        drawn(1, 0.7529, 3000),
+        drawn(2, 0.6, 1500),
+    )
+    finals = {0: (0.7777, 0.5, 0.5), 1: (0.7529, 0.7531, 0.76)}
+    budget = {"flash": 8192, "ram": None, "macs": None}
+    result = SearchResult(candidates, (2, 0), 1, finals, False, budget, "static", 0.8, "keras-kd run chosen.toml")
+    print_search(result, "out")
+    said = " ".join(capsys.readouterr().out.split())
+    plain = asdict(result) | {
+        "finals": {str(number): scores for number, scores in finals.items()},
+        "job": "rig", "task": "anomaly", "chosen_sizes": [8, 4, 8],
+    }  # fmt: skip
+    page = render_search(plain).decode()
+    front = page[page.index("<h2>Pareto front") :].split("</table>")[0]
+    for number in ("1 *", "own", "0", "2"):
+        assert re.search(rf"│ {re.escape(number)} │ (yes|no) ", said), said
+        assert f"<tr><td>{number}</td>" in front
+    assert "Chosen (*): candidate 1, by the mean score over 3 seeds, 0.7553" in said
+    verdict = page[page.index('class="verdict') :].split("</section>")[0]
+    assert "by the mean area under the ROC curve over 3 seeds, 0.7553" in verdict
+    assert "0.7529" not in verdict
+    about = page.split("</section>")[1].split("<h2>")[0]
+    assert "front end, last stage and samples" in " ".join(about.split())
+
+
+def test_of_finalists_that_tie_the_mean_of_the_higher_one_is_said_too():
+    assert chosen_by({0: (0.8, 0.8), 1: (0.8004, 0.8004)}, 0).endswith(
+        "0.8000, as good as the highest, 0.8004, for less"
+    )

@@ -54,6 +54,21 @@ def test_recordings_are_called_by_their_paths_wherever_they_lie(tmp_path):
     assert list(short_names([tmp_path / "data/odd [x]/1.csv"]).values()) == ["1.csv"]
 
 
+def test_a_file_of_a_run_whose_folders_hold_the_same_names_is_called_with_its_folder(tmp_path):
+    for path in ("bearing/10.csv", "unbalance/10.csv", "unbalance/mild/11.csv"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).touch()
+
+    def called(*files, beside=("good/1.csv", "bearing/1.csv", "bearing/1.csv")):
+        return list(short_names([tmp_path / file for file in files], beside).values())
+
+    assert called("bearing/10.csv") == ["bearing/10.csv"]
+    assert called("unbalance/10.csv", "unbalance/mild/11.csv") == ["unbalance/10.csv", "unbalance/mild/11.csv"]
+    assert called("bearing/10.csv", "unbalance/mild/11.csv") == ["bearing/10.csv", "unbalance/mild/11.csv"]
+    # Several stretches of one file are no two files of one name.
+    assert called("bearing/10.csv", beside=("good/1.csv", "good/1.csv", "bearing/2.csv")) == ["10.csv"]
+
+
 def test_patterns_take_nothing_of_runs_that_were_made_beside_the_data(tmp_path):
     for name in ("normal/a.csv", "run/test_scores.csv", "run/manifest.json", "run/report.json", "other/report.json"):
         (tmp_path / name).parent.mkdir(exist_ok=True)

@@ -297,6 +297,7 @@ def test_more_than_an_alarm_a_minute_by_design_is_doubtful_and_the_counts_that_h
     assert verdict.grade == "doubtful"
     assert "its settings allow about 67,500 false alarms a day, more than 1,440" in verdict.headline
     hits, history = map(int, re.findall(r"(?:min_hits|history) = (\d+)", verdict.next_step))
+    assert f"clear_after = {history}" in verdict.next_step
     counting = dataclasses.replace(report.detector, min_hits=hits, history=history)
     (said,) = [
         each

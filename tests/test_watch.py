@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 from support import invoke
 
+from micro.cli import terminal, watch_search
 from micro.cli.watch import header, watching
 from micro.cli.watch_fleet import fleet_view, machine_in_words, watching_fleet
 from micro.cli.watch_search import candidate_in_words, search_view, watching_search
@@ -402,3 +403,25 @@ def test_a_watched_search_says_each_candidate_and_finds_the_same(tmp_path):
         if row["state"] == "done":
             assert f"score {row['score']:.4f}" in said
     assert any("training the finalists again, 1 of" in line for line in lines)
+
+
+def test_no_time_is_left_beside_100_percent(capsys, monkeypatch):
+    clock = Clock()
+    for module in (terminal, watch_search):
+        monkeypatch.setattr(module.time, "monotonic", clock)
+    lines = []
+    search = Told(1, lines.append, clock)
+    search.begin(replace(DONE, number=-1, choice={}), ())
+    clock.now = 20.0
+    search.tell(DONE)
+    seen = watch_search._Seen()
+    seen.echo_candidate(lines[-1])
+    seen.echo_stage("training the finalists again", 0.86)
+    seen.echo_stage("done", 1.0)
+    with terminal.progress(True) as tell:
+        for fraction in (0.0, 0.5, 0.996, 1.0):
+            tell(f"stage {fraction}", fraction)
+            clock.now += 20.0
+    said = capsys.readouterr().err.splitlines()
+    assert any("left" in line for line in said if not line.startswith("100%"))
+    assert [line for line in said if line.startswith("100%")] == ["100%  done", "100%  stage 0.996", "100%  stage 1.0"]

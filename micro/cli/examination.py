@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from micro.cli.examined_tables import figure, percent, table, tables
-from micro.cli.terminal import as_json, print_json, table_console
+from micro.cli.terminal import RunFolder, as_json, print_json, table_console
 from micro.runs.manifest import require_run
 from micro.support.wording import counted
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 # Stretches that `explain` shows in detail and in its list.
 MOST_DETAILED, MOST_LISTED = 3, 20
 
-run_argument = click.argument("run_folder", metavar="RUN", type=click.Path(file_okay=False))
+run_argument = click.argument("run_folder", metavar="RUN", type=RunFolder())
 
 
 @click.command("test", short_help="Test a run on labeled files")
@@ -176,7 +176,7 @@ def _print_test(found: Examined) -> None:
 
 
 @click.command(short_help="Put finished runs side by side")
-@click.argument("runs", metavar="RUN RUN...", nargs=-1, required=True, type=click.Path(file_okay=False))
+@click.argument("runs", metavar="RUN RUN...", nargs=-1, required=True, type=RunFolder())
 @click.option("--page", type=click.Path(dir_okay=False), help="HTML page to write, such as compared.html.")
 @as_json
 def compare(runs: tuple[str, ...], page: str | None, as_json: bool) -> None:

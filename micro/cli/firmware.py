@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from micro.cli.terminal import as_json, print_json, runtime_option, table_console
+from micro.cli.terminal import RunFolder, as_json, print_json, runtime_option, table_console
 from micro.firmware.boards import BOARDS, CORES, USUAL_CORES
 from micro.runs.manifest import require_run
 
@@ -34,7 +34,7 @@ def real_time_lines(
 
 
 @click.command("new-firmware", short_help="Write a firmware project for a board")
-@click.argument("run_folder", metavar="RUN", type=click.Path(file_okay=False))
+@click.argument("run_folder", metavar="RUN", type=RunFolder())
 @click.option("--board", required=True, type=click.Choice(BOARDS), help="What the project is for.")
 @click.option("--out", required=True, type=click.Path(file_okay=False), help="Folder to create.")
 @runtime_option("What runs the model: static C, or TFLite Micro's interpreter.")
@@ -117,8 +117,8 @@ def _too_small(folder: Path, run: tuple[RunReport, Config], chip: str | None, ru
 
 
 @click.command(short_help="Write a model or parameters for devices")
-@click.argument("run_folder", metavar="RUN", type=click.Path(file_okay=False))
-@click.option("--from", "old", required=True, type=click.Path(file_okay=False), help="Run that their firmware is from.")
+@click.argument("run_folder", metavar="RUN", type=RunFolder())
+@click.option("--from", "old", required=True, type=RunFolder(), help="Run that their firmware is from.")
 @click.option("--out", required=True, type=click.Path(dir_okay=False), help="File to write.")
 @click.option(
     "--counter", type=click.IntRange(0, 2**32 - 1), help="Number of the record. [default: recalibrations, of a model 1]"
@@ -150,7 +150,7 @@ def update(run_folder: str, old: str, out: str, counter: int | None, sensor: str
 
 
 @click.command(short_help="Run the firmware on Cortex-M in QEMU")
-@click.argument("run_folder", metavar="RUN", type=click.Path(file_okay=False))
+@click.argument("run_folder", metavar="RUN", type=RunFolder())
 @click.option(
     "--core", "cores", multiple=True, type=click.Choice(CORES), help="Repeat for several; m0, m4f and m33 by default."
 )

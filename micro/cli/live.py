@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from micro.cli.terminal import as_json, command_line, print_json
+from micro.cli.terminal import RunFolder, as_json, command_line, print_json
 from micro.support.wording import counted
 
 if TYPE_CHECKING:
@@ -38,9 +38,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Seconds for which a lost connection is sought.",
 )
-@click.option(
-    "--run", type=click.Path(file_okay=False), help="A finished run that scores what comes, and says its alarms."
-)
+@click.option("--run", type=RunFolder(), help="A finished run that scores what comes, and says its alarms.")
 @click.option(
     "--scores", type=click.Path(dir_okay=False), help="With --run, a CSV file of each window's score, as they come."
 )

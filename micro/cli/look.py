@@ -125,6 +125,7 @@ def look(
         _require_replaceable(out, force)
     require_files(files)
     from micro.look.given import given_of  # a file that is not there is said before this is loaded
+    from micro.look.left_out import wholly_left_out
     from micro.look.pictures import survey_all
     from micro.look.suggest import suggest
 
@@ -146,6 +147,8 @@ def look(
     if page is not None:
         click.echo(f"Page: {page}")
     _print_next(found, out, lacks)
+    for lost in wholly_left_out(found, given):
+        click.echo(f"Warning: {lost}; no run learns or tests anything of them. Why stands above, at 'Not read'.")
 
 
 def _require_replaceable(out: str, force: bool) -> None:
@@ -198,10 +201,13 @@ def _print_json(found: Survey, suggestion: Suggestion, lacking: str | None) -> N
 
 def _print_next(found: Survey, out: str | None, lacking: str | None) -> None:
     """What was written, and what to type next."""
+    from micro.support.wording import counted, was
+
     if out is None:
         click.echo("Next: the same with --out CONFIG.toml writes a config to start from.")
     elif lacking is None:
-        without = f" ({len(found.unread)} files were not read and are left out)" if found.unread else ""
+        count = len(found.unread)
+        without = f" ({counted(count, 'file')} {was(count)} not read and left out)" if count else ""
         click.echo(f"wrote {out}{without}; run it with: {command_line('run', out, '--out', f'runs/{Path(out).stem}')}")
     else:
         click.echo(f"wrote {out}; before it runs: {lacking}")

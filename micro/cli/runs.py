@@ -9,7 +9,17 @@ from pathlib import Path
 import click
 
 from micro.cli.plans import print_plan
-from micro.cli.terminal import UNUSABLE, as_json, command_line, dry_run, print_json, print_report, progress, settings
+from micro.cli.terminal import (
+    UNUSABLE,
+    RunFolder,
+    as_json,
+    command_line,
+    dry_run,
+    print_json,
+    print_report,
+    progress,
+    settings,
+)
 from micro.cli.watch import watching
 from micro.runs.manifest import require_run
 
@@ -119,7 +129,7 @@ def run(
 
 
 @click.command(short_help="Score new recordings with a run's student")
-@click.argument("run_folder", metavar="RUN", type=click.Path(file_okay=False))
+@click.argument("run_folder", metavar="RUN", type=RunFolder())
 @click.argument("files", nargs=-1, required=True, type=click.Path())
 @click.option("--out", type=click.Path(dir_okay=False), help="CSV to write instead of printing.")
 @click.option("--channel", help="Column to score, for runs of the built-in jobs.")
@@ -205,7 +215,7 @@ def _score_text(run: str, files: tuple[str, ...], out: str | None, channel: str 
 
 
 @click.command(short_help="Show how much each layer can be compressed")
-@click.argument("run_folder", metavar="RUN", type=click.Path(file_okay=False))
+@click.argument("run_folder", metavar="RUN", type=RunFolder())
 @click.option("--out", required=True, type=click.Path(dir_okay=False), help="HTML page to write.")
 @as_json
 def sensitivity(run_folder: str, out: str, as_json: bool) -> None:

@@ -11,7 +11,17 @@ import click
 
 from micro.cli.plans import print_fleet_plan, print_search_plan
 from micro.cli.scale_output import print_fleet, print_search
-from micro.cli.terminal import UNUSABLE, as_json, command_line, dry_run, print_json, progress, runtime_option, settings
+from micro.cli.terminal import (
+    UNUSABLE,
+    RunFolder,
+    as_json,
+    command_line,
+    dry_run,
+    print_json,
+    progress,
+    runtime_option,
+    settings,
+)
 from micro.cli.watch_fleet import watching_fleet
 from micro.cli.watch_search import watching_search
 from micro.runs.manifest import require_run
@@ -152,7 +162,7 @@ def fleet(
 
 
 @click.command(short_help="Check a device's log for drift")
-@click.argument("run_folder", metavar="RUN", type=click.Path(file_okay=False))
+@click.argument("run_folder", metavar="RUN", type=RunFolder())
 @click.argument("log", type=click.Path(dir_okay=False))
 @click.option(
     "--false-alarm-rate",

@@ -18,26 +18,35 @@ if TYPE_CHECKING:
 
 
 def print_search(found: SearchResult, out: str) -> None:
-    """The Pareto front, the chosen student, and the command that builds it."""
-    from rich.table import Table
-
-    from micro.explore.page import called, describe, tally
+    """The Pareto front, the chosen student and the config's own, and the command that builds the chosen one."""
+    from micro.explore.page import chosen_by, tally
     from micro.explore.study import OWN
 
-    by_number = {candidate.number: candidate for candidate in found.candidates}
-    table = Table(title="Pareto front of score and budget")
-    for name in ("candidate", "score", "flash", "RAM", "MACs", "choice"):
-        table.add_column(name, justify="left" if name == "choice" else "right")
-    for number in found.front:
-        one = by_number[number]
-        choice = describe(one.choice)
-        costs = (f"{one.costs[name]:,}" for name in ("flash", "ram", "macs"))
-        table.add_row(f"{called(number)}{' *' if number == found.chosen else ''}", f"{one.score:.4f}", *costs, choice)
-    table_console(140).print(table)
+    table_console(140).print(_candidates_table(found))
     chosen = "the config's own student" if found.chosen == OWN else f"candidate {found.chosen}"
     states = tally([(candidate.number, candidate.state) for candidate in found.candidates])
-    click.echo(f"{states}. Chosen (*): {chosen}")
+    click.echo(f"{states}. Chosen (*): {chosen}, by {chosen_by(found.finals, found.chosen)}")
     click.echo(f"Report: {Path(out) / 'report.html'}\nTrain, verify and emit it: {found.command}")
+
+
+def _candidates_table(found: SearchResult) -> Table:
+    """A row for each on the Pareto front, the chosen one and the config's own student, with a dash for what one has not."""
+    from rich.table import Table
+
+    from micro.explore.page import called, describe, mean_of, rows_shown
+
+    by_number = {candidate.number: candidate for candidate in found.candidates}
+    table = Table(title="Pareto front of score and budget, the chosen student and the config's own")
+    for name in ("candidate", "front", "score", "mean over seeds", "flash", "RAM", "MACs", "choice"):
+        table.add_column(name, justify="left" if name in ("front", "choice") else "right")
+    for number in rows_shown(found.front, found.chosen, by_number):
+        one = by_number[number]
+        name = f"{called(number)}{' *' if number == found.chosen else ''}"
+        score = "–" if one.score is None else f"{one.score:.4f}"
+        mean = f"{mean_of(found.finals[number]):.4f}" if number in found.finals else "–"
+        costs = (f"{one.costs[cost]:,}" if one.costs else "–" for cost in ("flash", "ram", "macs"))
+        table.add_row(name, "yes" if number in found.front else "no", score, mean, *costs, describe(one.choice))
+    return table
 
 
 def print_fleet(result: FleetResult, out: str, again: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import shlex
 import sys
 import time
@@ -23,7 +24,7 @@ from micro.cli.report_tables import (
     recipes_table,
     stages_table,
 )
-from micro.support.wording import about, counted
+from micro.support.wording import about, counted, is_whole
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -45,6 +46,25 @@ settings = click.option(
     help="A setting in place of the config's, such as teacher.epochs=5; repeat for several.",
 )
 dry_run = click.option("--dry-run", is_flag=True, help="Say what would be done; train and write nothing.")
+
+
+class RunFolder(click.Path):
+    """The folder of a finished run as an argument; for a file the error says what it takes, and which run the file lies in."""
+
+    def __init__(self) -> None:
+        super().__init__(file_okay=False)
+
+    def convert(
+        self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None
+    ) -> str | bytes | os.PathLike[str]:
+        """The folder, as `click.Path` gives it."""
+        path = Path(value)
+        if path.is_file():
+            run = next((str(each) for each in path.parents if (each / "manifest.json").is_file()), None)
+            instead = "" if run is None else f", here {run}"
+            alone = f"; {command_line('inspect', path)} is for a model alone" if path.suffix == ".tflite" else ""
+            self.fail(f"{path} is a file, where the folder of a finished run is needed{instead}{alone}", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 def runtime_option(says: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -114,7 +134,7 @@ def _time_left() -> Callable[[float], str]:
         if not begun:
             begun.append((fraction, now))
         done, took = fraction - begun[0][0], now - begun[0][1]
-        if done < LEAST_DONE or took < LEAST_SECONDS or fraction >= 1:
+        if done < LEAST_DONE or took < LEAST_SECONDS or is_whole(fraction):
             return ""
         return f"about {about(took * (1 - fraction) / done)} left"
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from micro.cli.watch import beside_interrupt, draws, header, narrow
-from micro.support.wording import about
+from micro.support.wording import about, is_whole
 
 if TYPE_CHECKING:
     from rich.console import Console, Group, RenderableType
@@ -75,7 +75,7 @@ class _Seen:
     def left(self) -> str:
         """The time that is left, by what the last candidate said; '' where that is not known, or over."""
         said = self.lines[-1].remaining if self.lines else None
-        left = 0.0 if said is None else said - (time.monotonic() - self.heard)
+        left = 0.0 if said is None or is_whole(self.fraction) else said - (time.monotonic() - self.heard)
         return f"about {about(left)} left" if left >= 1 else ""
 
     def view(self, console: Console) -> RenderableType:

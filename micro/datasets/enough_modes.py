@@ -76,4 +76,5 @@ def _without(one: Piece, few: Sequence[int]) -> Piece:
         places=np.flatnonzero(kept) if own is None else own[kept],
         of_teacher=None if seen is None else seen[kept],
         off_before=None if off is None else off[kept],
+        seconds=None if one.seconds is None else one.seconds[kept],
     )

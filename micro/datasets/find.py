@@ -64,8 +64,13 @@ def require_files(files: Sequence[str | Path]) -> None:
             raise DataError(f"{file}: no such file")
 
 
-def short_names(files: Sequence[str | Path]) -> dict[Path, str]:
+def short_names(files: Sequence[str | Path], beside: Iterable[str] = ()) -> dict[Path, str]:
     """Names for files, or patterns of files: their own names, or as much of their paths as makes them different.
+
+    Args:
+        files: Each is taken once.
+        beside: Names of recordings that they are seen next to, such as those of a run. Where these have the same file names in
+            several folders, one of `files` has its folder before its name even if it is alone.
 
     Raises:
         DataError: Names one that does not exist.
@@ -78,10 +83,17 @@ def short_names(files: Sequence[str | Path]) -> dict[Path, str]:
             (_absolute(path), path) for path in _matches(given, Path()) if _absolute(path) not in files_by_path
         )
     names = [os.path.basename(absolute) for absolute in files_by_path]
-    if len(set(names)) < len(names):
-        top = os.path.commonpath([os.path.dirname(absolute) for absolute in files_by_path])
+    recurring = _recur([other.rpartition("/")[2] for other in set(beside)])
+    if recurring or _recur(names):
+        folders = [os.path.dirname(absolute) for absolute in files_by_path]
+        top = os.path.commonpath(folders)
+        top = os.path.dirname(top) if recurring and top in folders else top
         names = [Path(os.path.relpath(absolute, top)).as_posix() for absolute in files_by_path]
     return dict(zip(files_by_path.values(), names))
+
+
+def _recur(names: Sequence[str]) -> bool:
+    return len(set(names)) < len(names)
 
 
 def about_another(path: Path) -> bool:

@@ -40,6 +40,7 @@ class Piece:
         modes: The operating mode of each window, (n,) int; None where there are none.
         octaves: Levels and crossings of each window, as `micro.signal.octaves` has them, (n, 2 * octaves) int; of calibration.
         off_before: In how many windows before each one the machine is off, (n,) int; None where that is not known.
+        seconds: From the first row of its file to the beginning of each window, (n,); None where that is not known.
     """
 
     values: np.ndarray
@@ -53,6 +54,7 @@ class Piece:
     modes: np.ndarray | None = None
     octaves: np.ndarray | None = None
     off_before: np.ndarray | None = None
+    seconds: np.ndarray | None = None
 
 
 Pieces = list[Piece]
@@ -134,6 +136,7 @@ def piece(
     of_teacher: np.ndarray | None = None,
     modes: np.ndarray | None = None,
     off: np.ndarray | None = None,
+    seconds: np.ndarray | None = None,
 ) -> Piece:
     """A piece of all windows, or of some rows of them, without a copy of all their samples.
 
@@ -141,7 +144,7 @@ def piece(
     off.
 
     Shapes: frames (n, window, channels), values (n, *shape), numbers (n,), (n, targets) or (n, labels), of_teacher (n, *its
-    shape), modes and off (n,).
+    shape), modes, off and seconds (n,).
     """
     if rows is None:
         rows = np.arange(len(frames))
@@ -155,4 +158,5 @@ def piece(
         of_teacher=None if of_teacher is None else of_teacher[rows],
         modes=None if modes is None else modes[rows],
         off_before=None if off is None else np.cumsum(off)[rows],
+        seconds=None if seconds is None else seconds[rows],
     )

@@ -308,6 +308,7 @@ def _windows(pieces: Pieces, scaling: Scaling, of_teacher: Scaling | None = None
         _of_all([each.modes for each in pieces]),
         _of_all([each.octaves for each in pieces]),
         _of_all([each.off_before for each in pieces]),
+        _of_all([each.seconds for each in pieces]),
     )
 
 

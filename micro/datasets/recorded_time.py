@@ -1,9 +1,11 @@
-"""When and for how long a run's data were recorded."""
+"""When and for how long a run's data were recorded, and when samples of a file were."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+
+import numpy as np
 
 from micro.datasets.recording import Recording
 from micro.datasets.reported import RecordedTime
@@ -39,3 +41,9 @@ def _day(seconds: float) -> str | None:
         return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d")
     except (OverflowError, OSError, ValueError):
         return None
+
+
+def begins_of(recording: Recording, starts: np.ndarray) -> np.ndarray:
+    """Seconds from the first row of a recording's file to samples of it, NaN of a picture: (n,) int -> (n,)."""
+    rate = recording.sample_rate
+    return np.full(len(starts), np.nan) if rate is None else recording.start_seconds + starts / rate

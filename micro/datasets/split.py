@@ -9,7 +9,9 @@ import numpy as np
 
 from micro.datasets.missing import SELDOM
 from micro.datasets.overflow import require_finite
+from micro.datasets.pieces import Piece, piece
 from micro.datasets.recording import Framing, Recording, all_within, any_within, cut, reach, split_in_time
+from micro.datasets.views import Views
 from micro.errors import DataError
 from micro.signal import Frames, Scaling, fit_scaling
 from micro.support.wording import are, counted, percent, was
@@ -24,7 +26,7 @@ PARTS = ("training", "validation", "the threshold", "the test")
 class Stretch:
     """A stretch's windows, their features, which of them are healthy, and the teacher's features where it has its own; `place`
     is its recording's among all, `modes` are the windows' operating modes where there are some, `off` says in which
-    of them the machine is off."""
+    of them the machine is off, `seconds` when they begin, from the file's first row."""
 
     name: str
     place: int
@@ -34,6 +36,19 @@ class Stretch:
     of_teacher: np.ndarray | None = None
     modes: np.ndarray | None = None
     off: np.ndarray | None = None
+    seconds: np.ndarray | None = None
+
+
+def piece_of(one: Stretch, rows: np.ndarray, views: Views, label: int = 0) -> Piece:
+    """The piece of some windows of a stretch, (k,) int, all of one label."""
+    return piece(
+        *(one.frames, one.values, label, one.name, rows),
+        views=views,
+        of_teacher=one.of_teacher,
+        modes=one.modes,
+        off=one.off,
+        seconds=one.seconds,
+    )
 
 
 def split_healthy(

@@ -20,6 +20,7 @@ from micro.datasets.machines import machines_of
 from micro.datasets.overflow import features_of
 from micro.datasets.pieces import Parts, Pieces, piece
 from micro.datasets.predicted import predicted_channels, predicted_note
+from micro.datasets.recorded_time import begins_of
 from micro.datasets.recording import Recording, all_within, any_within, cut, reach
 from micro.datasets.reported import Unjudged
 from micro.datasets.speeds import Outside, SpeedColumn, modes_of, not_judged, outside_of, starts_before, unjudged_of
@@ -29,6 +30,7 @@ from micro.datasets.split import (
     Stretch,
     file_scalings,
     nothing_healthy,
+    piece_of,
     split_healthy,
     split_pictures,
     too_few,
@@ -175,12 +177,10 @@ def _pieces(
                 continue
             if part == PARTS.index("the test"):
                 starts += starts_before(one.off, one.learnable, np.arange(len(one.learnable))[place])
-            about = (one.frames, one.values, 0, one.name, rows)
-            made = piece(*about, views=views, of_teacher=one.of_teacher, modes=one.modes, off=one.off)
+            made = piece_of(one, rows, views)
             if part == 0:
-                own = scalings.get(one.name)
-                copies = with_copies(made, one.frames, rows, views, augment, seed, own, size, of_teacher=of_teacher)
-                parts[part].extend(copies)
+                more = augment, seed, scalings.get(one.name), size
+                parts[part].extend(with_copies(made, one.frames, rows, views, *more, of_teacher=of_teacher))
             else:
                 seen_in = views.octaves(one.frames, rows) if part == CALIBRATION else None
                 parts[part].append(replace(made, octaves=seen_in))
@@ -277,8 +277,9 @@ def _windows(
         of_all += [] if stands is None else [states]
         outside.append(outside_of(ranges, recording, own[states == UNKNOWN], window))
         learnable = np.flatnonzero(all_within(recording.healthy, *within) & (labels != 1) & judged)
-        if len(learnable):
-            made.stretches.append(Stretch(recording.name, place, frames, values, learnable, theirs, modes, stands))
+        begins = begins_of(recording, own)
+        one = Stretch(recording.name, place, frames, values, learnable, theirs, modes, stands, begins)
+        made.stretches.extend([one] if len(learnable) else [])
         if recording.name in known:
             rows = fault_windows(recording, own, window)
             rows = rows[judged[rows]]
@@ -295,8 +296,7 @@ def _windows(
             # Windows of an unknown state are scored, and judge nothing.
             parts[rows] = PARTS.index("the test") if label >= 0 else -1
             if len(rows):
-                about = (frames, values, label, recording.name, rows)
-                made.test.append(piece(*about, views=views, of_teacher=theirs, modes=modes, off=stands))
+                made.test.append(piece_of(one, rows, views, label))
             if len(rows) and label == 0:
                 made.healthy_test[place] = rows
                 started += starts_before(stands, rows, np.arange(len(rows)))

@@ -25,6 +25,7 @@ class Windows:
         modes: The operating mode of each, (n,) int; None where there are none.
         octaves: Levels and crossings of each, (n, 2 * octaves) int; None where they are not looked at.
         off_before: In how many windows of its recording before each the machine is off, (n,) int; None where that is not known.
+        seconds: From the first row of its file to the beginning of each, (n,), gaps included; None where that is not known.
     """
 
     x: np.ndarray
@@ -35,6 +36,7 @@ class Windows:
     modes: np.ndarray | None = None
     octaves: np.ndarray | None = None
     off_before: np.ndarray | None = None
+    seconds: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.x)
@@ -55,6 +57,7 @@ class Windows:
             None if self.modes is None else self.modes[rows],
             None if self.octaves is None else self.octaves[rows],
             None if self.off_before is None else self.off_before[rows],
+            None if self.seconds is None else self.seconds[rows],
         )
 
 

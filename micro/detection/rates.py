@@ -89,14 +89,22 @@ def alarms_by_design(rate: float, min_hits: int, history: int, windows_a_day: fl
     return windows_a_day * rate * others
 
 
-def counts_for(rate: float, windows_a_day: float, most: float) -> tuple[int, int]:
-    """The least `min_hits`, and a `history`, with which a healthy machine raises at most a number of alarms a day by design."""
+def counts_for(rate: float, windows_a_day: float, most: float) -> tuple[int, int, int]:
+    """The least `min_hits`, and a `history`, with which a healthy machine raises at most a number of alarms a day by design,
+    and a `clear_after`.
+
+    That is as long as the history: of a steady fault now and then a window is below the threshold, and an alarm that ended
+    there would be missing until `min_hits` windows have raised it anew.
+
+    Examples:
+        >>> counts_for(0.05, 1_000_000, 1000), counts_for(0.05, 10, 1)
+        ((3, 5, 5), (1, 1, 1))
+    """
     if rate * windows_a_day <= most:
-        return 1, 1
-    for hits in range(2, 30):
-        if alarms_by_design(rate, hits, hits + 2, windows_a_day) <= most:
-            return hits, hits + 2
-    return 30, 32
+        return 1, 1, 1
+    enough = (hits for hits in range(2, 30) if alarms_by_design(rate, hits, hits + 2, windows_a_day) <= most)
+    hits = next(enough, 30)
+    return hits, hits + 2, hits + 2
 
 
 def _number(value: float) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 
 from micro.examination.explain import Explained, Explanation
 from micro.examination.explain_words import sentence_of, summary, worst
-from micro.runs.report.over_time import Track, scores_over_time
+from micro.runs.report.over_time import GAP, Track, scores_over_time
 from micro.support.html import chart, drawing, figure, label_of, page
 
 # Features drawn over time, columns of the picture, rows of a table; stretches in words, with a chart, and with a table.
@@ -51,16 +51,17 @@ def parts_over_time(found: Explanation) -> dict[str, str] | None:
     shown = np.where(np.isfinite(shown), shown, np.nan)
     drawn, axes = figure(1.1 + 0.26 * len(order))
     timed = bool(np.isfinite(found.seconds).all())
-    ends = (float(found.seconds[0]), float(found.seconds[-1])) if timed else (0.0, float(len(parts)))
     highest = max(float(np.nanmax(shown)), 1e-9)
-    image = axes.imshow(
-        np.maximum(shown, highest * 1e-3),
+    edges, columns = with_gaps(found.seconds if timed else np.arange(len(parts), dtype=float), size, shown)
+    image = axes.pcolormesh(
+        edges,
+        np.arange(len(order) + 1) - 0.5,
+        np.maximum(columns, highest * 1e-3),
         norm=LogNorm(highest * 1e-3, highest),
-        aspect="auto",
         cmap="magma",
-        interpolation="nearest",
-        extent=(ends[0], max(ends[1], ends[0] + 1e-9), len(order) - 0.5, -0.5),
+        rasterized=True,
     )
+    axes.invert_yaxis()
     labels = _labels([(found.features[place].channel, found.features[place].name) for place in order])
     axes.set_yticks(range(len(order)), labels, fontsize=9)
     axes.set_xlabel("time, s" if timed else "windows")
@@ -73,6 +74,23 @@ def parts_over_time(found: Explanation) -> dict[str, str] | None:
         "to the score."
     )
     return chart("Parts of the score over time", says, drawn, data)
+
+
+def with_gaps(at: np.ndarray, size: int, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where each column of a picture begins and ends, with an empty column in each gap of the time.
+
+    Args:
+        at: Of each window, (n,).
+        size: Windows of a column.
+        columns: (features, k).
+
+    Returns: edges (m + 1,) and columns (features, m).
+    """
+    steps = np.diff(at)
+    step = float(np.median(steps)) if len(steps) else 1.0
+    begins, ends = at[::size], np.append(at[size - 1 :: size], at[-1:])[: columns.shape[1]] + step
+    gaps = np.flatnonzero(begins[1:] - ends[:-1] > (GAP - 1) * step)
+    return np.append(np.insert(begins, gaps + 1, ends[gaps]), ends[-1]), np.insert(columns, gaps + 1, np.nan, axis=1)
 
 
 def shares_chart(one: Explained) -> dict[str, str]:

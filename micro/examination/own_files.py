@@ -10,7 +10,7 @@ from micro.errors import DataError, RunError
 from micro.runs.report_parts import DividedReport
 from micro.runs.score_files import ToScore
 from micro.support.files import file_sha256
-from micro.support.wording import counted, listed
+from micro.support.wording import counted, listed, was
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,8 @@ class OwnFiles:
             said.append(f"the run has read {which} itself ({listed(self.read)}): figures of them may flatter it")
         if self.tested:
             which = f"{len(self.tested):,} of {counted(self.of, 'file')}"
-            said.append(f"{which} were in the run's own test ({listed(self.tested)}): figures of them are nothing new")
+            these = f"{was(len(self.tested))} in the run's own test ({listed(self.tested)})"
+            said.append(f"{which} {these}: figures of them are nothing new")
         return "; ".join(said)
 
 

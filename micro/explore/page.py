@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -48,7 +48,9 @@ def render_search(result: Mapping[str, Any]) -> bytes:
         judged=_judged(result),
         classifies=classifies,
         finals=sorted(_finals(result), reverse=True),
-        front=[by_number[number] for number in result["front"]],
+        rows=[by_number[number] for number in rows_shown(result["front"], result["chosen"], by_number)],
+        means={int(number): mean_of(scores) for number, scores in result["finals"].items()},
+        seeds=len(result["finals"][str(result["chosen"])]),
         chosen=by_number[result["chosen"]],
         charts=charts,
         words=WORDS,
@@ -66,9 +68,36 @@ def _headline(result: Mapping[str, Any], chosen: Mapping[str, Any]) -> str:
     limits = any(result["budget"][cost] is not None for cost in WORDS)
     what = "The config's own student is" if own else f"Candidate {chosen['number']} is"
     among = f"the best of {counted(trained, 'student')} trained to the end" + (" within the budget" if limits else "")
+    finals = {int(number): scores for number, scores in result["finals"].items()}
+    score = chosen_by(finals, chosen["number"], SCORES[result["task"]])
     teacher = result["teacher_score"]
-    beside = "" if teacher is None else f", where the teacher has {teacher:.4f}"
-    return f"{what} {among}: {SCORES[result['task']]} {chosen['score']:.4f}{beside}"
+    beside = "" if teacher is None else f"; the teacher has {teacher:.4f}"
+    return f"{what} {among} by {score}{beside}"
+
+
+def chosen_by(finals: Mapping[int, Sequence[float]], chosen: int, score: str = "score") -> str:
+    """By which figure a finalist was chosen, and its value: 'the mean score over 3 seeds, 0.8123'.
+
+    Args:
+        finals: Scores of each finalist by seed, by its number.
+        chosen: The number of the one that was chosen.
+        score: What the score is called.
+    """
+    mean = mean_of(finals[chosen])
+    best = max(map(mean_of, finals.values()))
+    tied = f", as good as the highest, {best:.4f}, for less" if f"{mean:.4f}" != f"{best:.4f}" else ""
+    return f"the mean {score} over {counted(len(finals[chosen]), 'seed')}, {mean:.4f}{tied}"
+
+
+def mean_of(scores: Sequence[float]) -> float:
+    """The mean of a finalist's scores."""
+    return sum(scores) / len(scores)
+
+
+def rows_shown(front: Sequence[int], chosen: int, numbers: Iterable[int]) -> list[int]:
+    """Numbers of a table's rows: the Pareto front in its order, the chosen student and the config's own, if not on it."""
+    others = [number for number in (chosen, OWN) if number in set(numbers)]
+    return list(dict.fromkeys([*front, *others]))
 
 
 def called(number: int) -> str:
@@ -99,7 +128,7 @@ def describe(choice: Mapping[str, Any]) -> str:
 
 def _finals(result: Mapping[str, Any]) -> list[tuple[float, int, list[float]]]:
     """Mean score, number and scores of each finalist."""
-    return [(sum(scores) / len(scores), int(number), list(scores)) for number, scores in result["finals"].items()]
+    return [(mean_of(scores), int(number), list(scores)) for number, scores in result["finals"].items()]
 
 
 def _judged(result: Mapping[str, Any]) -> str:
@@ -143,7 +172,8 @@ def _front(result: Mapping[str, Any], by_number: Mapping[int, Any], cost: str) -
     below = sum(row["score"] < low for row in done)
     front = "; ".join(f"{row['score']:.4f} for {row['costs'][cost]:,}" for row in best)
     says = (
-        f"Each point is a trained candidate, the line the best score for a number of {WORDS[cost]}: {front}. "
+        "Each point is a trained candidate with its score from the search's own seed, the line the best score for a number of "
+        f"{WORDS[cost]}: {front}. "
         f"Chosen: {chosen['score']:.4f} for {chosen['costs'][cost]:,}."
         + (f" {below} below {low:.4f} {'is' if below == 1 else 'are'} left out." if below else "")
     )

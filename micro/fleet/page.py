@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import fill
 
 import numpy as np
 
@@ -10,8 +11,10 @@ from micro.config import Task
 from micro.fleet.results import AssetResult, metric_names
 from micro.runs.assessment.words import METRIC_NAMES
 from micro.runs.verdict import GRADES
-from micro.support.html import chart, drawing, figure, page
+from micro.support.html import chart, drawing, figure, label_of, page
 
+# Machines that are drawn with their names, and letters of a line below the chart.
+MOST_NAMED, LETTERS = 40, 50
 METRIC_WORDS = {
     "auc": "area under the ROC curve",
     "accuracy": "accuracy",
@@ -72,12 +75,19 @@ def _by_metric(done: Sequence[AssetResult], metric: str) -> dict[str, str] | Non
         return None
     values, names, taught = zip(*ordered)
     teacher = np.array(taught, float)
-    drawn, axes = figure()
-    axes.scatter(range(len(values)), teacher, s=14, color="#888888", label="teacher")
-    axes.scatter(range(len(values)), values, s=18, color="#3a7d2c", label="student on the chip (int8)")
-    axes.set(xlabel="machine, from the lowest", ylabel=words_of(metric))
-    axes.locator_params(axis="x", integer=True)
-    axes.legend(frameon=False, ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1.0))
+    named = len(values) <= MOST_NAMED
+    places = range(len(values))
+    drawn, axes = figure(1.2 + 0.26 * len(values) if named else 3.4)
+    axes.scatter(teacher, places, s=14, color="#888888", label="teacher")
+    axes.scatter(values, places, s=18, color="#3a7d2c", label="student on the chip (int8)")
+    drawn.supxlabel(fill(words_of(metric), LETTERS), fontsize="medium")  # in the middle, however long names are
+    if named:
+        axes.set_yticks(places, [label_of(name) for name in names])
+    else:
+        axes.set_ylabel("machines, from the lowest")
+        axes.locator_params(axis="y", integer=True)
+    axes.set_ylim(-0.6, len(values) - 0.4)
+    drawn.legend(frameon=False, ncols=2, loc="outside upper center")
     says = (
         f"{len(values)} machines: median {np.median(values):.4f}, from {values[0]:.4f} ({names[0]}) to {values[-1]:.4f} "
         f"({names[-1]})"

@@ -190,13 +190,17 @@ def _modes(speeds: Sequence[Speed]) -> list[str]:
 
 
 def _hits(survey: Survey, window: int, rate: float) -> list[str]:
-    """How many windows make an alarm, for at most one false alarm an hour at a rate of them above the threshold."""
+    """How many windows make an alarm, for at most one false alarm an hour at a rate of them above the threshold, and end it."""
     if survey.rate is None:
         return []
     a_day = DAY * survey.rate / hop_of(window)
-    hits, history = counts_for(rate, a_day, DAY / HOUR)
+    hits, history, clear_after = counts_for(rate, a_day, DAY / HOUR)
     alone = f"a window alone would raise about {alarms_by_design(rate, 1, 1, a_day):,.0f} false alarms a day"
-    return [f"min_hits = {hits}  # {alone}: docs/nervous-alarm.md", f"history = {history}"] if hits > 1 else []
+    lasting = (
+        "so many windows in a row below the threshold end an alarm; a single one does not, as steady faults have some"
+    )
+    lines = [f"min_hits = {hits}  # {alone}: docs/nervous-alarm.md", f"history = {history}"]
+    return [*lines, f"clear_after = {clear_after}  # {lasting}"] if hits > 1 else []
 
 
 def _windows(survey: Survey, window: int) -> int:

@@ -17,7 +17,7 @@ from micro.look.channels import channel_of
 from micro.look.config_text import firmware_lines, first_lines, group_comment, models_of
 from micro.look.given import NOTHING, Given, option
 from micro.look.suggest import Suggestion
-from micro.look.survey import Survey, below_one_folder, survey
+from micro.look.survey import Survey, below_one_folder, others_of, survey
 from micro.look.surveyed import Surveyed
 from micro.support.toml_text import toml_of
 
@@ -63,7 +63,8 @@ def survey_all(
     twins = tuple(twins_of({file.name: file.path for file in found}))
     size, remarks = _size(found)
     settings = {} if size is None else {"image_size": size}
-    return Survey(tuple(found), tuple(unread), settings, None, None, twins, tuple(remarks))
+    more = tuple(remarks)
+    return Survey(tuple(found), tuple(unread), settings, None, None, twins, more, left_out=others_of(named, found))
 
 
 def by_folder(survey: Survey) -> list[tuple[str, int, str, str]]:

@@ -238,5 +238,6 @@ def _by_names(names: Sequence[str], healthy: Sequence[str], faulty: Sequence[str
         return Suggestion("anomaly", {"healthy_files": patterns[0], "faulty_files": patterns[1]}, (), (said,))
     said = f"{len(healthy)} of {len(names)} files are healthy by their names, such as {healthy[0]}"
     unsaid = [name for name in others if name not in faulty]
-    said += "; the others are taken for faulty" + (f", of which {listed(unsaid)} do not say so" if unsaid else "")
+    silent = f"{listed(unsaid)} {'does' if len(unsaid) == 1 else 'do'} not say so"
+    said += "; the others are taken for faulty" + (f", of which {silent}" if unsaid else "")
     return Suggestion("anomaly", {"healthy_files": patterns[0], "faulty_files": patterns[1]}, (), (said,))

@@ -64,6 +64,7 @@ class Survey:
         label_columns: Those of labels that may hold at once.
         twins: Names of files that hold the same bytes.
         remarks: Sentences on what differs between files.
+        left_out: Names of files that were not read; `unread` says why.
     """
 
     files: tuple[Surveyed, ...]
@@ -76,6 +77,7 @@ class Survey:
     target_column: str | None = None
     run_column: str | None = None
     label_columns: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
 
     @property
     def pictures(self) -> bool:
@@ -135,6 +137,12 @@ def _damage(path: Path, dialect: Dialect) -> str | None:
     except (MicroError, ValueError) as error:
         return _in_one_line(error)
     return None
+
+
+def others_of(named: Mapping[Path, str], found: Sequence[Surveyed]) -> tuple[str, ...]:
+    """Names of files that are none of those found."""
+    read = {file.name for file in found}
+    return tuple(name for name in named.values() if name not in read)
 
 
 def _in_one_line(error: Exception) -> str:
@@ -210,6 +218,7 @@ def _read(
         columns.target,
         columns.run,
         labels.several,
+        others_of(named, found),
     )
 
 

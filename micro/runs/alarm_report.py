@@ -17,7 +17,7 @@ class AlarmPart(Part):
 
 
 class AlarmReport(Part):
-    """An alarm of the test: the recording and its state, when it began and ended in seconds since its first tested window, None
+    """An alarm of the test: the recording and its state, when it began and ended in seconds since its file's first row, None
     without a time, the mean score of the windows that raised it, and the largest parts."""
 
     origin: str

@@ -84,11 +84,11 @@ def _parts(detector: Detector, data: Prepared, tflite: Written, rows: np.ndarray
 def _span(
     stream: TestedStream, places: np.ndarray, timed: tuple[float, float] | None
 ) -> tuple[float | None, float | None]:
-    """Seconds since the stream's first window at which the first window begins and the last one ends."""
+    """Seconds since the file's first row at which the first window begins and the last one ends."""
     if timed is None:
         return None, None
-    window, hop = timed
-    first, last = (float(stream.places[each] - stream.places[0]) * hop for each in (places[0], places[-1]))
+    window, _ = timed
+    first, last = (float(stream.begins[each]) for each in (places[0], places[-1]))
     return first, last + window
 
 

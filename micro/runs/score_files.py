@@ -16,6 +16,7 @@ from micro.datasets.channel_units import other_units
 from micro.datasets.filtered import filtered
 from micro.datasets.find import short_names
 from micro.datasets.missing import missing_notes
+from micro.datasets.recorded_time import begins_of
 from micro.datasets.recording import Recording, cut
 from micro.datasets.regression import load_to_score
 from micro.datasets.sources import join
@@ -51,7 +52,8 @@ def score_noted(run_folder: str | Path, files: Sequence[str | Path], *, channel:
 
     Files are read as the run's config says, a regression's run by run; runs of the built-in jobs take CSV or .npz files with
     one channel, or the one named by `channel`, at the run's sample rate. For a classifier the score is the winning logit's
-    lead. Files are called by their names, or by as much of their paths as makes them unique.
+    lead. Files are called by their names, or by as much of their paths as makes them unique, also beside
+    the run's own.
 
     Raises:
         RunError: If the folder is no finished run.
@@ -105,18 +107,12 @@ class ToScore:
     notes: tuple[str, ...]
 
 
-def begins_of(recording: Recording, starts: np.ndarray) -> np.ndarray:
-    """Seconds from the first row of a recording's file to samples of it, NaN of a picture: (n,) int -> (n,)."""
-    rate = recording.sample_rate
-    return np.full(len(starts), np.nan) if rate is None else recording.start_seconds + starts / rate
-
-
 @by_the_settings_of_a_run()
 def read_to_score(run_folder: str | Path, files: Sequence[str | Path], *, channel: str | None = None) -> ToScore:
     """Files as `score_noted` reads them, of which it raises the errors."""
     folder = Path(run_folder)
     report, config = read_run(folder)
-    names = short_names(files)
+    names = short_names(files, (row.origin for row in report.data.divided))
     _require_kind(list(names), config)
     tables = _table_config(config, report, files, channel)
     channels = report.data.channels if config.job == "table" else ()

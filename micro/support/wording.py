@@ -63,6 +63,11 @@ def about(seconds: float) -> str:
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
+def is_whole(fraction: float) -> bool:
+    """Whether a fraction reads as 100 % where it is shown in whole percent: no time is left beside that."""
+    return round(100 * fraction) >= 100
+
+
 def last_lines(said: str, count: int = 8) -> str:
     """The end of what a program wrote, in one line, for an error."""
     return " / ".join(line.strip() for line in said.strip().splitlines()[-count:])

@@ -98,7 +98,7 @@ def _by_design(report: RunReport) -> Iterator[Reason]:
         return
     windows = DAY * rate / report.features.sensor_hop
     alarms = alarms_by_design(asked, detector.min_hits, detector.history, windows)
-    hits, history = counts_for(asked, windows, HOURS_A_DAY)
+    hits, history, clear_after = counts_for(asked, windows, HOURS_A_DAY)
     said = f"about {counted(round(alarms), 'false alarm')} a day" if alarms >= 1 else "less than one false alarm a day"
     counts = f"an alarm takes {detector.min_hits} of the last {detector.history}"
     taken = "each of them is an alarm" if detector.history == 1 else counts
@@ -113,8 +113,8 @@ def _by_design(report: RunReport) -> Iterator[Reason]:
         "doubtful",
         f"its settings allow {said}, more than {MOST_A_DAY:,}",
         says,
-        f"in [detect] set min_hits = {hits} and history = {history}, which are at most one an hour if windows were "
-        "independent, or a lower false_alarm_rate",
+        f"in [detect] set min_hits = {hits}, history = {history} and clear_after = {clear_after}, which are at most one an "
+        "hour if windows were independent, or a lower false_alarm_rate",
     )
 
 

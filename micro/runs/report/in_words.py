@@ -40,10 +40,9 @@ def tracks(report: RunReport, evaluation: Evaluation, data: Prepared) -> list[Tr
         return []
     timed, made = seconds_of(data), []
     for each in tested_streams(report.detector or stand_in(Threshold(threshold, "")), evaluation, data):
-        begun = each.places - each.places[0]
-        at = begun * timed[1] + timed[0] if timed is not None else np.full(len(begun), np.nan)
-        spans = ((0.0, None, "faulty"),) if each.state == "faulty" else ()
-        made.append(Track(f"{each.origin} ({each.state})", np.asarray(at, float), each.scores, each.alarm, spans))
+        at = each.begins + (0.0 if timed is None else timed[0])
+        spans = ((float(each.begins[0]), None, "faulty"),) if each.state == "faulty" else ()
+        made.append(Track(f"{each.origin} ({each.state})", at, each.scores, each.alarm, spans))
     return made
 
 
@@ -63,7 +62,7 @@ def _by_time(report: RunReport, found: Sequence[Track], timed: tuple[float, floa
         return []
     window, hop = timed
     history = 1 if report.detector is None else report.detector.history
-    faults = {each.name: [Stretch(0.0, np.inf, "")] for each in found if each.spans}
+    faults = {each.name: [Stretch(each.spans[0][0], np.inf, "")] for each in found if each.spans}
     test = detector_figures([_watched(each, window) for each in found], faults, Timing(window, hop, history))
     said = []
     if test.false_alarms is not None and any(row.healthy for row in test.by_file):

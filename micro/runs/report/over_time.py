@@ -10,7 +10,7 @@ import numpy as np
 
 from micro.support.html import chart, label_of, logarithmic, stacked
 from micro.support.masks import runs_of
-from micro.support.wording import DAY, HOUR
+from micro.support.wording import DAY, HOUR, are, counted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -64,7 +64,7 @@ def scores_over_time(
     says = f"Score of each of {windows:,} windows, a panel a recording. "
     if threshold is not None:
         says += f"Dashed: the threshold, {threshold:.4g}. "
-    says += f"Red bars along the top: in alarm, after {alarms:,} windows. "
+    says += f"Red bars along the top: {alarms:,} of {counted(windows, 'window')} {are(alarms)} in alarm. "
     if any(each.spans for each in shown):
         says += "Shaded: what is recorded as faulty. "
     if others:
