@@ -48,7 +48,7 @@ def needs(core):
 
 def counted_as(core):
     """A core whose code is counted by a table of that name, such as an ESP32's by that of an LX106."""
-    return next(each for each in all_cores().values() if core in (each.id, each.counted_as))
+    return all_cores().get(core) or next(each for each in all_cores().values() if each.counted_as == core)
 
 
 def test_every_table_is_of_cores(bench):

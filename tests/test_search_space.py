@@ -214,7 +214,7 @@ def test_the_config_s_own_student_is_no_candidate_that_was_drawn(capsys):
         Candidate(n, state, {"depth": 2} if n >= 0 else {}, costs, score=0.5) for n, state in enumerate(states, -1)
     )
     budget = {"flash": 64, "ram": None, "macs": None}
-    result = micro.SearchResult(tried, (-1,), -1, {-1: (0.5,)}, False, budget, "tflm", 0.9, "keras-kd run")
+    result = micro.SearchResult(tried, (-1,), -1, {-1: (0.5,), 0: (0.5,)}, False, budget, "tflm", 0.9, "keras-kd run")
     print_search(result, "searches/a")
     printed = " ".join(capsys.readouterr().out.split())
     assert "4 candidates were drawn: 2 trained, 1 of them stopped early, 2 did not fit; the config's own" in printed

@@ -48,7 +48,7 @@ def parts_of(
         >>> from micro.detection.recognizer import Recognizer
         >>> front_end = micro.FrontEnd("moments", window=64, hop=32, channels=3)
         >>> parts = parts_of(front_end, Recognizer(0.1, ("idle", "run"), (3, 9)))
-        >>> parts["float32 moments"], parts["features"]
+        >>> parts["float32 moments"], parts["float32 features"]
         (1, 9)
     """
     whole = around.whole if isinstance(around, Hops) else around
@@ -56,7 +56,6 @@ def parts_of(
     main, parts = each[0], Counter[str]()
     for front_end in each:
         parts += _front_end(front_end)
-    parts["features"] = sum(prod(front_end.shape[-1:]) for front_end in each)
     parts["sources"] = len(each) - 1
     for arithmetic in {front_end.arithmetic for front_end in each}:
         parts[arithmetic] = 1
@@ -85,6 +84,8 @@ def _front_end(front_end: FrontEnd) -> Counter[str]:
     names += [f"orders {front_end.orders}"] if front_end.orders is not None else []
     for name in names:
         parts[f"{own} {name}"] += 1
+    # Of frames, rows have one scaling.
+    parts[f"{own} features"] = prod(front_end.shape[-1:])
     if spectral:
         parts["points"] += front_end.length
     if "mel" in front_end.kinds:
