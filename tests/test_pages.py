@@ -230,6 +230,10 @@ def test_boards_are_judged_by_what_was_counted_on_the_page_as_by_the_commands(ri
     # A Cortex-M3 runs floating point in software, which was not counted.
     assert not found["bluepill"]["whole"]
     done = invoke("check", tmp_path / "run", "--board", "nrf52840")
+    # The parts of a size add up, also where the whole was counted.
+    (row,) = re.findall(r"as projects are written</td>(.*?)</tr>", html)
+    code, constants, around, flash, _ = (int(each.replace(",", "")) for each in re.findall(r"<td>([\d,]+)</td>", row))
+    assert code + constants + around == flash
     assert (done.exit_code, done.stdout.startswith("fits flash and RAM, but does not keep up: ")) == (1, True)
     assert "does not hold: needs about 2 times the clock" in done.stdout
 

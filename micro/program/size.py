@@ -123,12 +123,22 @@ class Program:
     @property
     def flash(self) -> int:
         """Bytes of flash: of the whole program where they were counted, else of the model and of what is around it."""
-        return self.model_flash + (self.around_flash or 0) + self.table if self.counted is None else self.counted[0]
+        return self.estimated_flash if self.counted is None else self.counted[0]
 
     @property
     def ram(self) -> int:
         """Bytes of RAM: of the model, of what the firmware holds around it, or more where more were counted."""
-        return max(self.model_ram + (self.around or 0), 0 if self.counted is None else self.counted[1])
+        return max(self.estimated_ram, 0 if self.counted is None else self.counted[1])
+
+    @property
+    def estimated_flash(self) -> int:
+        """Bytes of flash of the model and of what is around it, whatever was counted."""
+        return self.model_flash + (self.around_flash or 0) + self.table
+
+    @property
+    def estimated_ram(self) -> int:
+        """Bytes of RAM of the model and of what is around it, whatever was counted."""
+        return self.model_ram + (self.around or 0)
 
     @property
     def model_flash(self) -> int:
