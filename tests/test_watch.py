@@ -20,7 +20,7 @@ from micro.cli import terminal, watch_search
 from micro.cli.watch import header, watching
 from micro.cli.watch_fleet import fleet_view, machine_in_words, watching_fleet
 from micro.cli.watch_search import candidate_in_words, search_view, watching_search
-from micro.explore.search_lines import Told, fraction_of
+from micro.explore.search_lines import SearchTeller, fraction_of
 from micro.explore.study import Candidate
 from micro.fleet.following import Followed, progress_file
 from micro.fleet.results import AssetResult
@@ -36,7 +36,7 @@ def epoch_line(number=1, epochs=9, model="student", remaining=None, fraction=0.5
     return ProgressLine(f"seed 0: training {model}", fraction, 3.0, remaining, epoch)
 
 
-def told(place, *epochs):
+def wrote(place, *epochs):
     """What a call writes of epochs into a progress file."""
     teller = Teller()
     place.parent.mkdir(parents=True, exist_ok=True)
@@ -69,12 +69,12 @@ def test_a_file_read_while_it_grows_gives_each_whole_line_once_in_order(tmp_path
 
 def test_lines_of_earlier_calls_are_passed_over_and_a_line_cut_off_by_a_kill_is_no_line(tmp_path):
     file = tmp_path / "progress.jsonl"
-    told(file, 1, 2)
+    wrote(file, 1, 2)
     with file.open("a") as opened:
         opened.write('{"state": "running", "stage": "seed 0')  # killed here
     before = end_of(file)
     assert read_on(file, before) == ([], before)
-    told(file, 3)
+    wrote(file, 3)
     lines, place = read_on(file, before)
     assert numbers(lines) == [3]
     assert numbers(read_on(file)[0]) == [1, 2, 3]
@@ -82,11 +82,11 @@ def test_lines_of_earlier_calls_are_passed_over_and_a_line_cut_off_by_a_kill_is_
     # Another call from the beginning, in a folder of its own, where the earlier one was discarded.
     shutil.rmtree(tmp_path)
     assert read_on(file, place) == ([], Place())
-    told(file, 1)
+    wrote(file, 1)
     assert numbers(read_on(file, place)[0]) == [1]
     # And one whose file is there again before anybody has looked.
     file.rename(tmp_path / "gone")
-    told(file, 1, 2, 3, 4, 5)
+    wrote(file, 1, 2, 3, 4, 5)
     assert numbers(read_on(file, end_of(tmp_path / "gone"))[0]) == [1, 2, 3, 4, 5]
 
 
@@ -126,14 +126,14 @@ def followed(out, *assets, workers=2):
 
 def test_a_fleets_machines_are_told_of_line_by_line_whatever_their_folders_do(tmp_path):
     files = {name: progress_file(tmp_path, name) for name in ("a", "b", "c")}
-    told(files["a"], 1, 2, 3)  # of an earlier call
+    wrote(files["a"], 1, 2, 3)  # of an earlier call
     clock, lines, fleet = followed(tmp_path, "a", "b", "c")
     fleet.begun("a")
     fleet.begun("b")
     fleet.look()
     assert [(line.asset, line.line) for line in lines] == [("a", None), ("b", None)]
-    told(files["a"], 4)
-    told(files["b"], 1)
+    wrote(files["a"], 4)
+    wrote(files["b"], 1)
     fleet.look()
     fleet.look()
     assert [(line.asset, line.line.epoch.epoch) for line in lines[2:]] == [("a", 4), ("b", 1)]
@@ -153,7 +153,7 @@ def test_a_fleets_machines_are_told_of_line_by_line_whatever_their_folders_do(tm
     with files["b"].open("a") as file:
         file.write('{"stage": "tr')
     fleet.look()
-    told(files["b"], 2)
+    wrote(files["b"], 2)
     fleet.look()
     assert lines[-1].line.epoch.epoch == 2
     fleet.begun("c")
@@ -207,7 +207,7 @@ def test_a_search_that_goes_on_with_fewer_trials_is_not_more_than_done(trained, 
 
 def test_a_search_tells_of_the_best_so_far_and_of_the_time_left():
     clock, lines = Clock(), []
-    search = Told(4, lines.append, clock)
+    search = SearchTeller(4, lines.append, clock)
     clock.now = 100.0
     own = replace(DONE, number=-1, choice={}, score=0.7)
     search.begin(own, [replace(DONE, number=0, score=0.95), replace(DONE, number=1, state="stopped", score=None)])
@@ -239,7 +239,7 @@ def test_a_search_tells_of_the_best_so_far_and_of_the_time_left():
 )
 def test_what_became_of_a_candidate_is_a_line(changes, says):
     lines = []
-    search = Told(2, lines.append)
+    search = SearchTeller(2, lines.append)
     search.begin(replace(DONE, number=9, score=0.95), ())
     search.tell(replace(DONE, **changes))
     said = candidate_in_words(lines[-1])
@@ -257,7 +257,7 @@ def test_views_fit_their_terminal_and_break_no_row(tmp_path, width):
     fleet.ended(AssetResult(fleet.assets[8], "done", verdict="inconclusive"))
     latest = {line.asset: replace(line, line=line.line or epoch_line(120, 1200, remaining=9999.0)) for line in lines}
     candidates = []
-    search = Told(400, candidates.append)
+    search = SearchTeller(400, candidates.append)
     search.begin(replace(DONE, number=-1, accuracy=0.9), ())
     choice = dict.fromkeys(("bottleneck", "kernel", "scales", "sparsity", "stride", "temperature"), 0.123456)
     for number in range(100, 130):
@@ -297,7 +297,7 @@ def test_on_a_terminal_views_are_drawn_again_and_an_interrupt_leaves_the_cursor_
 
     def searches(both):
         both[0]("training the teacher", 0.02)
-        search = Told(4, both[1])
+        search = SearchTeller(4, both[1])
         search.begin(replace(DONE, number=-1, choice={}), ())
 
     def runs(see):
@@ -410,7 +410,7 @@ def test_no_time_is_left_beside_100_percent(capsys, monkeypatch):
     for module in (terminal, watch_search):
         monkeypatch.setattr(module.time, "monotonic", clock)
     lines = []
-    search = Told(1, lines.append, clock)
+    search = SearchTeller(1, lines.append, clock)
     search.begin(replace(DONE, number=-1, choice={}), ())
     clock.now = 20.0
     search.tell(DONE)

@@ -12,10 +12,12 @@ import click
 from micro.cli.terminal import as_json, print_json, runtime_option, table_console
 
 if TYPE_CHECKING:
+    from micro.config import Config
     from micro.program.budget import Check
     from micro.program.placement import Placement
     from micro.program.real_time import RealTime
     from micro.program.size import Kernels, Model
+    from micro.runs.run_report import RunReport
     from micro.targets.cores import Runtime
 
 STUDENT = "student_int8.tflite"
@@ -61,7 +63,7 @@ def boards(
         None if battery is None else parse_charge(battery, "--battery"),
     )
     chosen = tuple(dict.fromkeys(map(board_of, names))) or all_boards()
-    found = placements(model_of(model), chosen, runtime, use)
+    found = placements(model_of(model, run_of(model)), chosen, runtime, use)
     if as_json:
         print_json({"runtime": runtime, "boards": [_plain(each) for each in found]})
     else:
@@ -103,8 +105,9 @@ def check(model: str, as_json: bool, runtime: Runtime, kernels: Kernels, **limit
     from micro.cli.sizes import costs_of
     from micro.program.budget import check as check_model
 
-    found = check_model(model_of(model), kernels=kernels, runtime=runtime, **limits)
-    paces = _paces(model, limits["board"], limits["latency"]) if runtime == "static" else ()
+    run = run_of(model)
+    found = check_model(model_of(model, run), kernels=kernels, runtime=runtime, **limits)
+    paces = _paces(model, run, limits["board"], limits["latency"]) if runtime == "static" else ()
     fits = found.fits and all(isinstance(each, str) or each.holds for each in paces)
     if as_json:
         result = {"fits": fits, "broken": found.broken, "flash_budget": found.flash, "ram_budget": found.ram}
@@ -121,7 +124,9 @@ def check(model: str, as_json: bool, runtime: Runtime, kernels: Kernels, **limit
     return 0 if fits else 1
 
 
-def _paces(model: str, board: str | None, latency: str | None) -> Sequence[RealTime | str]:
+def _paces(
+    model: str, run: tuple[RunReport, Config] | None, board: str | None, latency: str | None
+) -> Sequence[RealTime | str]:
     """Whether the firmware of a run folder keeps up with its sensor on a board; nothing of a .tflite, or without a board."""
     if board is None or not Path(model).is_dir():
         return ()
@@ -130,7 +135,7 @@ def _paces(model: str, board: str | None, latency: str | None) -> Sequence[RealT
     from micro.targets.units import parse_latency
 
     mhz = None if latency is None else parse_latency(latency, "latency").mhz
-    return real_times(*read_run(Path(model)), None, board, mhz)
+    return real_times(*(run or read_run(Path(model))), None, board, mhz)
 
 
 def _fitting(found: Check, fits: bool) -> str:
@@ -164,17 +169,24 @@ def _fitting(found: Check, fits: bool) -> str:
     return "\n".join(lines)
 
 
-def model_of(model: str) -> Model:
-    """The .tflite that is meant, or the student of a run folder with what its firmware holds around it."""
-    path = tflite_of(model)
-    if path == Path(model) or not (Path(model) / "report.json").is_file():
-        from micro.program.size import Model
-
-        return Model.read(path)
-    from micro.runs.around_model import model_of_run
+def run_of(model: str) -> tuple[RunReport, Config] | None:
+    """Report and config of a run folder; None of a .tflite, or of a folder that has a student alone."""
+    if tflite_of(model) == Path(model) or not (Path(model) / "report.json").is_file():
+        return None
     from micro.runs.finished import read_run
 
-    return model_of_run(Path(model), *read_run(Path(model)))
+    return read_run(Path(model))
+
+
+def model_of(model: str, run: tuple[RunReport, Config] | None) -> Model:
+    """The .tflite that is meant, or the student of a run folder with what its firmware holds around it."""
+    if run is None:
+        from micro.program.size import Model
+
+        return Model.read(tflite_of(model))
+    from micro.runs.around_model import model_of_run
+
+    return model_of_run(Path(model), *run)
 
 
 def tflite_of(model: str) -> Path:

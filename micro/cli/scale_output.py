@@ -19,13 +19,11 @@ if TYPE_CHECKING:
 
 def print_search(found: SearchResult, out: str) -> None:
     """The Pareto front, the chosen student and the config's own, and the command that builds the chosen one."""
-    from micro.explore.page import chosen_by, tally
-    from micro.explore.study import OWN
+    from micro.explore.page import chosen_by, spoken, tally
 
     table_console(140).print(_candidates_table(found))
-    chosen = "the config's own student" if found.chosen == OWN else f"candidate {found.chosen}"
     states = tally([(candidate.number, candidate.state) for candidate in found.candidates])
-    click.echo(f"{states}. Chosen (*): {chosen}, by {chosen_by(found.finals, found.chosen)}")
+    click.echo(f"{states}. Chosen (*): {spoken(found.chosen)}, by {chosen_by(found.finals, found.chosen)}")
     click.echo(f"Report: {Path(out) / 'report.html'}\nTrain, verify and emit it: {found.command}")
 
 

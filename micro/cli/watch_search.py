@@ -27,7 +27,7 @@ STATES = {"stopped": "stopped", "infeasible": "does not fit", "failed": "failed"
 
 @contextmanager
 def watching_search() -> Iterator[tuple[Progress, Watch]]:
-    """What is told of stages and of candidates: a table on a terminal, plain lines elsewhere; both on standard error."""
+    """What shows stages and candidates: a table on a terminal, plain lines elsewhere; both on standard error."""
     from rich.console import Console
     from rich.live import Live
 
@@ -47,7 +47,7 @@ class _Seen:
     fraction: float = 0.0
     lines: list[SearchLine] = field(default_factory=list)
     began: float = field(default_factory=time.monotonic)
-    heard: float = 0.0
+    updated: float = 0.0
 
     def stage(self, said: str, fraction: float) -> None:
         """Take in a stage."""
@@ -57,7 +57,7 @@ class _Seen:
         """Take in a candidate, which the stage's count would be behind of."""
         self.lines.append(line)
         self.said = "training candidates"
-        self.heard, self.fraction = time.monotonic(), max(self.fraction, line.fraction)
+        self.updated, self.fraction = time.monotonic(), max(self.fraction, line.fraction)
 
     def echo_stage(self, said: str, fraction: float) -> None:
         """Take in a stage, and print a line of it unless it is the one of the last line."""
@@ -75,7 +75,7 @@ class _Seen:
     def left(self) -> str:
         """The time that is left, by what the last candidate said; '' where that is not known, or over."""
         said = self.lines[-1].remaining if self.lines else None
-        left = 0.0 if said is None or is_whole(self.fraction) else said - (time.monotonic() - self.heard)
+        left = 0.0 if said is None or is_whole(self.fraction) else said - (time.monotonic() - self.updated)
         return f"about {about(left)} left" if left >= 1 else ""
 
     def view(self, console: Console) -> RenderableType:
@@ -85,25 +85,22 @@ class _Seen:
         return beside_interrupt(view, console)
 
 
-def called(candidate: Candidate) -> str:
-    """What a candidate is called in a sentence."""
-    from micro.explore.study import OWN
-
-    return "the config's own student" if candidate.number == OWN else f"candidate {candidate.number}"
-
-
 def candidate_in_words(line: SearchLine) -> str:
     """A candidate, what became of it, what it costs and is, and the best so far, as a line of text."""
-    from micro.explore.page import describe
+    from micro.explore.page import describe, spoken
 
     one, best = line.candidate, line.best
-    said = f"{called(one)}: {_became(one)}"
+    said = f"{spoken(one.number)}: {_became(one)}"
     if one.costs:
         said += f"; {one.costs['flash']:,} bytes of flash, {one.costs['ram']:,} of RAM, {one.costs['macs']:,} MACs"
     if one.choice:
         said += f"; {describe(one.choice)}"
     if best is not None:
-        said += "; the best so far" if best.number == one.number else f"; best so far {called(best)}, {best.score:.4f}"
+        said += (
+            "; the best so far"
+            if best.number == one.number
+            else f"; best so far {spoken(best.number)}, {best.score:.4f}"
+        )
     return f"{said}; about {about(line.remaining)} left" if line.remaining else said
 
 
@@ -125,7 +122,7 @@ def search_view(stage: str, fraction: float, lines: list[SearchLine], time_said:
     from rich.console import Group
     from rich.text import Text
 
-    from micro.explore.page import describe
+    from micro.explore.page import describe, spoken
 
     newest = lines[-1] if lines else None
     trained = "" if newest is None else f"{newest.trained} of {newest.trials} trained, "
@@ -133,7 +130,7 @@ def search_view(stage: str, fraction: float, lines: list[SearchLine], time_said:
     if newest is not None and newest.best is not None:
         best = newest.best
         chosen = f", {describe(best.choice)}" if best.choice else ""
-        parts.append(Text(f"best so far: {called(best)}, {_became(best)}{chosen}"))
+        parts.append(Text(f"best so far: {spoken(best.number)}, {_became(best)}{chosen}"))
     return Group(*parts, *((_candidates_table(lines[-max(1, most) :]),) if lines else ()))
 
 
@@ -141,8 +138,7 @@ def _candidates_table(lines: list[SearchLine]) -> RenderableType:
     """A row a candidate, the newest first; what it is comes last, and is cut off where there is no room."""
     from rich.table import Table
 
-    from micro.explore.page import called as number_of
-    from micro.explore.page import describe
+    from micro.explore.page import called, describe
 
     best, accurate = lines[-1].best, any(line.candidate.accuracy is not None for line in lines)
     table = Table(box=None, padding=(0, 2, 0, 0))
@@ -156,5 +152,5 @@ def _candidates_table(lines: list[SearchLine]) -> RenderableType:
         costs = (f"{one.costs[name]:,}" if one.costs else "" for name in ("flash", "ram", "macs"))
         what = one.error if one.state == "failed" else describe(one.choice)
         style = "bold" if best is not None and best.number == one.number else ""
-        table.add_row(number_of(one.number), score, *accuracy, *costs, narrow(what or ""), style=style)
+        table.add_row(called(one.number), score, *accuracy, *costs, narrow(what or ""), style=style)
     return table

@@ -24,7 +24,7 @@ from micro.datasets.recording import Framing
 from micro.datasets.twins import Alike
 from micro.datasets.window_parts import Origins
 from micro.errors import DataError
-from micro.support.wording import counted, listed
+from micro.support.wording import counted, hold, listed
 
 # Deals that are tried where folds lack a kind of windows, and how many groups are dealt in all of them together.
 DEALS, DEALT = 200, 100_000
@@ -278,5 +278,5 @@ def _require_trained(
             raise DataError(
                 f"folds = {folds}: where fold {fold + 1} is tested and fold {(fold + 1) % folds + 1} validates, training would "
                 f"have no window{wanted.names[kind] or ' at all'}, which {counted(count, what)} "
-                f"{'holds' if count == 1 else 'hold'} ({listed([names[each] for each in holding])}); record it in more {what}s"
+                f"{hold(count)} ({listed([names[each] for each in holding])}); record it in more {what}s"
             )

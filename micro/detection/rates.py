@@ -94,7 +94,7 @@ def counts_for(rate: float, windows_a_day: float, most: float) -> tuple[int, int
     and a `clear_after`.
 
     That is as long as the history: of a steady fault now and then a window is below the threshold, and an alarm that ended
-    there would be missing until `min_hits` windows have raised it anew.
+    there would be missing until `min_hits` windows have raised it again.
 
     Examples:
         >>> counts_for(0.05, 1_000_000, 1000), counts_for(0.05, 10, 1)

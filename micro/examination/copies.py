@@ -8,7 +8,7 @@ from pathlib import Path
 from micro.datasets.twins import twins_of
 from micro.runs.assessment.alarms import Stretch
 from micro.runs.scored import Scored
-from micro.support.wording import listed
+from micro.support.wording import hold, listed
 
 
 def without_copies(
@@ -30,13 +30,9 @@ def without_copies(
         for name in same:
             del kept[name]
         if same:
-            said.append(f"{listed(same)} {_hold(same)} the same bytes as {first}: the recording counts once.")
+            said.append(f"{listed(same)} {hold(len(same))} the same bytes as {first}: the recording counts once.")
         if differ:
             said.append(
-                f"{listed(differ)} {_hold(differ)} the same bytes as {first}, but other labels: one of these is wrong."
+                f"{listed(differ)} {hold(len(differ))} the same bytes as {first}, but other labels: one of these is wrong."
             )
     return kept, said
-
-
-def _hold(names: Sequence[str]) -> str:
-    return "holds" if len(names) == 1 else "hold"

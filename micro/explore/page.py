@@ -11,6 +11,8 @@ from micro.explore.study import OWN
 from micro.support.html import chart, drawing, figure, page
 from micro.support.wording import counted, was
 
+# What it is called in a sentence.
+OWN_STUDENT = "the config's own student"
 WORDS = {"flash": "bytes of flash", "ram": "bytes of RAM", "macs": "multiply-accumulates"}
 STATES = {
     "done": "trained to the end",
@@ -105,6 +107,11 @@ def called(number: int) -> str:
     return "own" if number == OWN else str(number)
 
 
+def spoken(number: int) -> str:
+    """The same in a sentence: 'candidate 3' or 'the config's own student'."""
+    return OWN_STUDENT if number == OWN else f"candidate {number}"
+
+
 def tally(states: Sequence[tuple[int, str]]) -> str:
     """What became of the candidates that were drawn, and of the config's own student beside them, from numbers and states."""
     drawn = [state for number, state in states if number != OWN]
@@ -119,7 +126,7 @@ def tally(states: Sequence[tuple[int, str]]) -> str:
 def describe(choice: Mapping[str, Any]) -> str:
     """A candidate's choice in one line."""
     if not choice:
-        return "the config's own student"
+        return OWN_STUDENT
     return ", ".join(
         f"{name.replace('_', ' ')} {value:.2g}" if isinstance(value, float) else f"{name.replace('_', ' ')} {value}"
         for name, value in sorted(choice.items())

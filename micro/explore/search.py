@@ -15,7 +15,7 @@ from micro.config import Config
 from micro.errors import RunError
 from micro.explore.holdout import kept_back, search_windows
 from micro.explore.result import SearchResult, conclude
-from micro.explore.search_lines import TRAINED, Told, Watch, fraction_of, nobody
+from micro.explore.search_lines import TRAINED, SearchTeller, Watch, fraction_of, nobody
 from micro.explore.selection import TIE, finals
 from micro.explore.space import given, require_searchable, resolutions, smallest, widest
 from micro.explore.study import OWN, Budget, Candidate, Study, budget_used, require_optuna
@@ -85,7 +85,7 @@ def search(
     """
     task = task_of(config, out, flash, ram, macs, trials, runtime, workers)
     with holding(settled(out, renamed=False)):
-        return _search(task, address, _claim(task, resume), progress, Told(trials, watch))
+        return _search(task, address, _claim(task, resume), progress, SearchTeller(trials, watch))
 
 
 def task_of(
@@ -120,7 +120,7 @@ def _parsed(flash: str | int | None, ram: str | int | None, macs: str | int | No
     return budget
 
 
-def _search(task: Task, address: str | None, fresh: bool, progress: Progress, told: Told) -> SearchResult:
+def _search(task: Task, address: str | None, fresh: bool, progress: Progress, teller: SearchTeller) -> SearchResult:
     """As `search`, in a folder that is held and claimed; one just claimed is given up if the search cannot start."""
     with ExitStack() as stack:
         with starting(task.out, fresh=fresh):
@@ -132,8 +132,8 @@ def _search(task: Task, address: str | None, fresh: bool, progress: Progress, to
             _require_reachable(task)
         study = Study(task.out / JOURNAL, task.config)
         base = _own_student(task, teacher_score, progress)
-        told.begin(base.own, study.candidates())
-        _try_candidates(base, study, progress, told)
+        teller.begin(base.own, study.candidates())
+        _try_candidates(base, study, progress, teller)
         candidates = (base.own, *study.candidates())
         _require_some(candidates)
         scores = finals(base.task, study, candidates, progress)
@@ -164,13 +164,13 @@ def _own_student(task: Task, teacher_score: float | None, progress: Progress) ->
     return Baseline(task, _own(task), teacher_score)
 
 
-def _try_candidates(base: Baseline, study: Study, progress: Progress, told: Told) -> None:
+def _try_candidates(base: Baseline, study: Study, progress: Progress, teller: SearchTeller) -> None:
     """Draw and try candidates until enough have been trained, or too many drawn."""
-    task, trials = base.task, told.trials
+    task, trials = base.task, teller.trials
     limit = widest(task.config, _fewest_inputs(task), _flash_left(task), task.budget["macs"])
     while (tried := _tried(study)) < trials and len(study.candidates()) < DRAWS * trials:
         progress(f"{tried} of {trials} candidates trained", fraction_of(tried, trials))
-        _try_batch(task, study, base.own, limit, min(BATCH, trials - tried), told)
+        _try_batch(task, study, base.own, limit, min(BATCH, trials - tried), teller)
 
 
 def _claim(task: Task, resume: bool) -> bool:
@@ -249,7 +249,7 @@ def _is_perfect(own: Candidate, teacher_score: float | None) -> bool:
     return score is not None and score > 1 - TIE
 
 
-def _try_batch(task: Task, study: Study, own: Candidate, limit: int, size: int, told: Told) -> None:
+def _try_batch(task: Task, study: Study, own: Candidate, limit: int, size: int, teller: SearchTeller) -> None:
     """Draw a batch, train it, tell of each result as it comes, and record all in the order drawn."""
     number, drawn = study.batch(size, limit)
     finished = [
@@ -263,7 +263,7 @@ def _try_batch(task: Task, study: Study, own: Candidate, limit: int, size: int, 
     outcomes = {}
     for outcome in run_all(TRIAL, pieces, workers=task.workers):
         outcomes[outcome.name] = outcome
-        told.tell(study.candidate(int(outcome.name), outcome))
+        teller.tell(study.candidate(int(outcome.name), outcome))
     for trial, _ in drawn:
         study.tell(trial, outcomes[str(trial.number)], task.budget)
 

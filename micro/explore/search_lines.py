@@ -1,4 +1,4 @@
-"""A search told while it works: each candidate as soon as it has a result, the best so far, and the time that is left."""
+"""How far a search is while it works: each candidate as soon as it has a result, the best so far, and the time that is left."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def nobody(line: SearchLine) -> None:
 
 
 @dataclass
-class Told:
+class SearchTeller:
     """Tells whoever watches of each candidate of a search."""
 
     trials: int

@@ -85,7 +85,7 @@ class Followed:
             return
         for asset in self._begun:
             lines, self._places[asset] = read_on(progress_file(self.out, asset), self._places[asset])
-            # The end of a run is told with its result, which comes when its folder is there.
+            # The end of a run comes with its result, which comes when its folder is there.
             for line in (each for each in lines if each.state == "running"):
                 self._latest[asset] = line
                 self._tell(asset, "working")

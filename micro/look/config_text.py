@@ -197,7 +197,7 @@ def _hits(survey: Survey, window: int, rate: float) -> list[str]:
     hits, history, clear_after = counts_for(rate, a_day, DAY / HOUR)
     alone = f"a window alone would raise about {alarms_by_design(rate, 1, 1, a_day):,.0f} false alarms a day"
     lasting = (
-        "so many windows in a row below the threshold end an alarm; a single one does not, as steady faults have some"
+        "this many windows in a row below the threshold end an alarm; a single one does not, as steady faults have some"
     )
     lines = [f"min_hits = {hits}  # {alone}: docs/nervous-alarm.md", f"history = {history}"]
     return [*lines, f"clear_after = {clear_after}  # {lasting}"] if hits > 1 else []

@@ -44,13 +44,10 @@ def real_times(
         mhz = parse_latency(config.budget.latency, "budget.latency").mhz
     if on is not None and mhz is not None and mhz > on.mhz:
         raise ValueError(f"the clock is {mhz:g} MHz, and {on.id} runs at {on.mhz:g} MHz at most")
-    if report.features is None or report.features.sample_rate is None or report.data.image_size is not None:
+    if not _is_timed(report):
         return ()
-    diagnoses = report.bearing is not None and report.bearing.monitor is not None
-    if report.vibration is not None and not diagnoses:
-        return ("real time: not known, as what [vibration] measures beside the rest is not counted",)
-    if report.bearing is not None and report.bearing.monitor is not None:
-        return (_with_diagnosis(report.bearing.monitor, report.vibration is not None),)
+    if uncounted := _uncounted(report):
+        return (uncounted,)
     counted = report.emulated if emulated is None else emulated
     if on is not None:
         return _on_board(report, on, mhz or on.mhz, counted)
@@ -60,10 +57,23 @@ def real_times(
 
 def paces_of(report: RunReport) -> dict[str, Pace]:
     """What samples cost a run's whole firmware, by the core that it was counted on; none where what is counted is not all."""
-    timed = report.features is not None and report.features.sample_rate is not None and report.data.image_size is None
-    if not timed or report.vibration is not None or report.bearing is not None:
+    if not _is_timed(report) or _uncounted(report):
         return {}
     return {each.core: pace_of(report, each) for each in report.emulated}
+
+
+def _is_timed(report: RunReport) -> bool:
+    """Whether samples come at a rate: not those of text, pictures and recordings without one."""
+    return report.features is not None and report.features.sample_rate is not None and report.data.image_size is None
+
+
+def _uncounted(report: RunReport) -> str:
+    """Why what is counted is not all that a run's firmware computes; '' where it is."""
+    if report.bearing is not None and report.bearing.monitor is not None:
+        return _with_diagnosis(report.bearing.monitor, report.vibration is not None)
+    if report.vibration is not None:
+        return "real time: not known, as what [vibration] measures beside the rest is not counted"
+    return ""
 
 
 def _with_diagnosis(monitor: BearingMonitor, vibration: bool) -> str:

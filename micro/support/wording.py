@@ -28,6 +28,11 @@ def are(count: int) -> str:
     return "is" if count == 1 else "are"
 
 
+def hold(count: int) -> str:
+    """The verb of what has something in it: '1 file holds the same', '2 files hold the same'."""
+    return "holds" if count == 1 else "hold"
+
+
 def percent(fraction: float) -> str:
     """A share in percent, to two digits and never as a power of ten; what is not all of it does not read as all.
 

@@ -16,7 +16,7 @@ from micro.runs.evaluate import Evaluation
 from micro.runs.report.over_time import Track
 from micro.runs.run_report import RunReport
 from micro.runs.tested_streams import seconds_of, tested_streams
-from micro.support.wording import DAY, counted
+from micro.support.wording import DAY, counted, hold
 
 # Fractions of healthy test windows above a threshold that it is chosen by.
 CHOICES = (0.1, 0.05, 0.02, 0.01, 0.005, 0.001)
@@ -98,7 +98,7 @@ def _tested(found: Sequence[Track], copies: int, *, folds: bool) -> str:
     what = f"{'the first fold was tested' if folds else 'tested'} on {' and '.join(said)}, of which the student learned none"
     if not copies:
         return what
-    return f"{what}; {counted(copies, 'more recording')} {'holds' if copies == 1 else 'hold'} the same as one of them"
+    return f"{what}; {counted(copies, 'more recording')} {hold(copies)} the same as one of them"
 
 
 def _watched(track: Track, window: float | None) -> Watched:
